@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* A partition: one guest, its memory and its VTLs. */
+#ifndef VSM_PARTITION_H
+#define VSM_PARTITION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/kvm.h>
+#include "vsm/export.h"
+#include "vsm/log.h"
+#include "vsm/stats.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vsm_partition;
+
+/* Where memslots live. */
+enum vsm_topology {
+	VSM_TOPOLOGY_DEFAULT = 0, /* the library's choice: vm-per-vtl */
+	VSM_TOPOLOGY_SINGLE_VM,	  /* all VTLs in the VMM's VM; slots remapped at a VTL switch */
+	VSM_TOPOLOGY_VM_PER_VTL,  /* a VM per VTL; a switch touches no slot */
+};
+
+/* How a VTL's view is expressed to KVM. */
+enum vsm_enforcement {
+	VSM_ENFORCEMENT_DEFAULT = 0, /* the library's choice: alias */
+	VSM_ENFORCEMENT_SLOTS,	     /* KVM_MEM_READONLY and absent memslots */
+	VSM_ENFORCEMENT_ALIAS,	     /* a host mapping per VTL, protected with mprotect */
+};
+
+/* What happens to a page a VTL may read or write but not execute; KVM cannot express it. */
+enum vsm_exec_policy {
+	VSM_EXEC_DEFAULT = 0, /* strict */
+	VSM_EXEC_STRICT,  /* kept closed: data accesses are stepped one by one, fetches intercept */
+	VSM_EXEC_RELAXED, /* mapped: fetches are not caught */
+};
+
+/* vsm_partition_options.flags */
+/* Hand MSR exits the library does not answer to the VMM; otherwise the guest gets the #GP that KVM
+ * gives by default. */
+#define VSM_PARTITION_MSR_EXITS (UINT64_C(1) << 0)
+
+/* vsm_partition_options.quirks: deviations from the TLFS some guests expect; none by default. */
+/* With MBEC off, a mask with UX alone lets both modes execute (the TLFS: KX governs both). */
+#define VSM_QUIRK_UX_IS_EXECUTE (UINT64_C(1) << 0)
+
+struct vsm_partition_options {
+	size_t size; /* sizeof(struct vsm_partition_options): bytes past what the library knows must
+			be 0 */
+	int kvm_fd;  /* /dev/kvm; used during calls on the partition, stays the VMM's */
+	int vm_fd;   /* the VMM's VM, which becomes VTL0's (or everybody's); stays the VMM's */
+	enum vsm_topology topology;
+	enum vsm_enforcement enforcement;
+	enum vsm_exec_policy exec_policy;
+	uint8_t max_vtl;	/* highest VTL the guest may enable: 1 or 2; 0 means 1 */
+	uint8_t hypercall_port; /* I/O port reserved for the hypercall page; 0 means the library's
+				   default, 0xE7 */
+	uint32_t max_vps;	/* VPs the VMM may create; 0 means 1 */
+	uint32_t first_slot;	/* memslot ids below this one stay the VMM's, in vm_fd */
+	int kick_signal; /* signal vsm_vcpu_kick() sends to a running vcpu's thread; see there. 0:
+			    none */
+	uint64_t flags;	 /* VSM_PARTITION_* */
+	uint64_t quirks; /* VSM_QUIRK_* */
+	vsm_log_fn log;	 /* may be NULL */
+	vsm_trace_fn trace; /* may be NULL */
+	void *callback_ctx; /* first argument of both */
+};
+
+/*
+ * Makes a partition out of a VM that has no vCPU yet. Creates everything the guest can later ask
+ * for (VMs, the overlay pool): nothing a guest does afterwards creates a file descriptor. The VM
+ * must not already have memslots at or above first_slot; with VSM_TOPOLOGY_SINGLE_VM it must not
+ * have an in-kernel irqchip. On success *out is the caller's, to be given to
+ * vsm_partition_destroy(). Any thread.
+ *
+ * -EINVAL  options NULL, an unknown size with a non-zero tail, a bad fd, an out-of-range member
+ * -ENOTSUP the host lacks a needed capability (vsm_probe_host() names it), or the irqchip does not
+ * fit the topology -ENOMEM, -EMFILE and other errors of KVM_CREATE_VM, memfd_create(2) and mmap(2)
+ *
+ * Rests on: TLFS vsm.md; Linux Documentation/virt/kvm/api.rst.
+ */
+VSM_API int vsm_partition_create(const struct vsm_partition_options *options,
+				 struct vsm_partition **out);
+
+/* Releases everything of the partition, its vcpus included. No vcpu may be running. NULL is
+ * allowed. */
+VSM_API void vsm_partition_destroy(struct vsm_partition *partition);
+
+struct vsm_memory_region {
+	size_t size;	     /* sizeof(struct vsm_memory_region) */
+	uint64_t guest_phys; /* page aligned */
+	uint64_t bytes;	     /* page aligned, not 0 */
+	int fd;		     /* memfd or file; duplicated by the library */
+	uint32_t flags;	     /* VSM_MEMORY_* */
+	uint64_t fd_offset;  /* page aligned */
+};
+
+/* No VTL can write it (ROM); stores surface as KVM_EXIT_MMIO or the equivalent, at the VMM. */
+#define VSM_MEMORY_READ_ONLY (UINT32_C(1) << 0)
+
+/*
+ * Shows guest memory from a file to every VTL. The VMM keeps its own mapping of the file for its
+ * own use. May be called while vcpus run (hot-add): the default protection masks already set apply
+ * to it. Any thread.
+ *
+ * -EINVAL  alignment, empty, wraps, unknown flags or size; -EEXIST overlaps a region; -ERANGE the
+ * fd is too small -ENOSPC  no memslot left; -ENOMEM, -EBADF and other errors of dup, mmap and
+ * KVM_SET_USER_MEMORY_REGION
+ */
+VSM_API int vsm_partition_map_memory(struct vsm_partition *partition,
+				     const struct vsm_memory_region *region);
+
+/*
+ * Adds the Hyper-V leaves (0x40000000..0x40000006) to a CPUID table and clears what this partition
+ * cannot give its guest. `in` is the VMM's table, e.g. from KVM_GET_SUPPORTED_CPUID; its own leaves
+ * in 0x40000000..0x400000ff are replaced. `out` has room for out->nent entries; on success
+ * out->nent is the number written. `in` and `out` must not overlap. Any thread.
+ *
+ * -E2BIG  out is too small: out->nent is then the number needed; -EINVAL a NULL argument
+ *
+ * Rests on: TLFS feature-discovery.md.
+ */
+VSM_API int vsm_partition_compose_cpuid(const struct vsm_partition *partition,
+					const struct kvm_cpuid2 *in, struct kvm_cpuid2 *out);
+
+/*
+ * Why a partition stopped working, as a sentence, or NULL while it is well. A partition dies when
+ * the host fails it in a way that would leave a VTL more open than its guest asked; from then on
+ * vsm_vcpu_run() returns -EIO. The text lives as long as the partition. Any thread.
+ */
+VSM_API const char *vsm_partition_death(const struct vsm_partition *partition);
+
+/* What the partition's options turned out to be. */
+VSM_API enum vsm_topology vsm_partition_topology(const struct vsm_partition *partition);
+VSM_API enum vsm_enforcement vsm_partition_enforcement(const struct vsm_partition *partition);
+VSM_API enum vsm_exec_policy vsm_partition_exec_policy(const struct vsm_partition *partition);
+
+/*
+ * Fills *stats up to stats->size, which the caller sets. -EINVAL: NULL, or a size smaller than its
+ * first two members. Any thread.
+ */
+VSM_API int vsm_partition_get_stats(const struct vsm_partition *partition,
+				    struct vsm_partition_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

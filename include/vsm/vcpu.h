@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual processor (VP): one KVM vCPU per VTL, of which exactly one is active. */
+#ifndef VSM_VCPU_H
+#define VSM_VCPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/kvm.h>
+#include "vsm/export.h"
+#include "vsm/stats.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vsm_partition;
+struct vsm_vcpu;
+
+struct vsm_vcpu_options {
+	size_t size;	  /* sizeof(struct vsm_vcpu_options) */
+	uint32_t index;	  /* VP index, below the partition's max_vps */
+	uint32_t apic_id; /* initial local APIC id; KVM's vCPU id in VTL0's VM */
+};
+
+/*
+ * Creates a VP with the vCPUs of every VTL the partition can have. VTL0's is in KVM's reset state,
+ * for the VMM to set up through vsm_vcpu_fd(); the others are entered by the guest. On success *out
+ * belongs to the partition: vsm_vcpu_destroy() or vsm_partition_destroy() releases it. Any thread.
+ *
+ * -EINVAL a NULL argument, unknown size, index out of range; -EEXIST the index or the APIC id is
+ * taken errors of KVM_CREATE_VCPU and mmap(2)
+ */
+VSM_API int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_options *options,
+			    struct vsm_vcpu **out);
+
+/* Releases the VP. It must not be running. NULL is allowed. */
+VSM_API void vsm_vcpu_destroy(struct vsm_vcpu *vcpu);
+
+/*
+ * Gives all of the VP's vCPUs this CPUID table (as composed by vsm_partition_compose_cpuid()), with
+ * the APIC id fields of leaves 1, 0xb and 0x1f set to the VP's. Call it before the VP first runs;
+ * not while it runs.
+ *
+ * -EINVAL a NULL argument; -ENOMEM; errors of KVM_SET_CPUID2
+ */
+VSM_API int vsm_vcpu_set_cpuid(struct vsm_vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
+
+/*
+ * The KVM vCPU fd of one VTL of the VP, for the VMM to read and write state while the VP is outside
+ * vsm_vcpu_run(): KVM_SET_REGS, KVM_SET_MP_STATE, KVM_GET_XSAVE, ... The fd stays the library's:
+ * KVM_RUN on it and closing it are not allowed.
+ *
+ * -EINVAL no such VTL
+ */
+VSM_API int vsm_vcpu_fd(const struct vsm_vcpu *vcpu, unsigned vtl);
+
+/*
+ * Runs the VP, in whatever VTL is due, until something happens that is the VMM's business; used
+ * where the VMM called ioctl(KVM_RUN). VTL switches, hypercalls, synthetic MSRs and intercepts
+ * happen inside.
+ *
+ * On 0, *run is the active VTL's struct kvm_run, its exit_reason set, as KVM_RUN leaves it; an exit
+ * that wants an answer (KVM_EXIT_IO in, KVM_EXIT_MMIO read, KVM_EXIT_X86_RDMSR, ...) takes it
+ * there, and the next vsm_vcpu_run() completes it. *run is valid until that next call. The VMM
+ * leaves immediate_exit, kvm_valid_regs and kvm_dirty_regs alone; to come back at once it calls
+ * vsm_vcpu_kick() first. Only one thread runs a VP at a time.
+ *
+ * -EINTR  a signal or vsm_vcpu_kick(); may be spurious; *run is the active VTL's
+ * -EIO    the partition is dead; vsm_partition_death() says why
+ * -EFAULT a guest access reached memory the host cannot give it and no VTL protects; *run is the
+ * active VTL's -EINVAL a NULL argument and KVM_RUN's others (-EAGAIN for a VP not started, -ENOMEM,
+ * ...), with the VP as KVM left it
+ *
+ * Rests on: Linux Documentation/virt/kvm/api.rst, 4.10 KVM_RUN; TLFS vsm.md.
+ */
+VSM_API int vsm_vcpu_run(struct vsm_vcpu *vcpu, struct kvm_run **run);
+
+/*
+ * Makes a running vsm_vcpu_run() return -EINTR soon, or the next one at once. Safe from any thread
+ * and from signal handlers.
+ *
+ * A thread inside KVM_RUN needs a signal to leave it. With the partition's kick_signal set, this
+ * call sends it; the VMM must have a handler for it (an empty one will do). With kick_signal 0 the
+ * VMM signals the thread itself, after this call.
+ */
+VSM_API void vsm_vcpu_kick(struct vsm_vcpu *vcpu);
+
+/* The VTL that is active on the VP. While the VP runs, a snapshot. */
+VSM_API unsigned vsm_vcpu_active_vtl(const struct vsm_vcpu *vcpu);
+
+VSM_API uint32_t vsm_vcpu_index(const struct vsm_vcpu *vcpu);
+
+/* Fills *stats up to stats->size, which the caller sets. -EINVAL as vsm_partition_get_stats(). Any
+ * thread. */
+VSM_API int vsm_vcpu_get_stats(const struct vsm_vcpu *vcpu, struct vsm_vcpu_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls: one table of metadata (table.c), one parser for all forms (parse.c), one small
+ * handler a call.
+ *
+ * The code page (page.c) has three entries: hypercall, VTL call, VTL return. The run loop learns
+ * which was used from hypercall_entry_of() and handles the VTL switches itself; the rest comes
+ * here.
+ */
+#ifndef VSM_LIB_HYPERCALL_HYPERCALL_H
+#define VSM_LIB_HYPERCALL_HYPERCALL_H
+
+#include "hv/status.h"
+#include "memory/memory.h"
+
+struct vsm_vcpu;
+
+enum hypercall_entry {
+	HYPERCALL_ENTRY_NONE, /* not an `out` of the code page, or not from a legal environment: #UD
+			       */
+	HYPERCALL_ENTRY_HYPERCALL,
+	HYPERCALL_ENTRY_VTL_CALL,
+	HYPERCALL_ENTRY_VTL_RETURN,
+};
+
+/* Writes the code page's 4096 bytes for a hypercall port. */
+void hypercall_page_fill(uint8_t *page, uint8_t port);
+
+/* HvRegisterVsmCodePageOffsets. */
+uint64_t hypercall_page_offsets(void);
+
+/*
+ * Which entry a PIO exit on the hypercall port came from. page_offset: offset in the code page of
+ * CS:RIP, which is at or past the `out`. *out_offset: offset of the `out` itself.
+ */
+enum hypercall_entry hypercall_page_entry(unsigned page_offset, unsigned *out_offset);
+
+/* What the run loop has to do after a call. */
+enum hypercall_outcome {
+	HYPERCALL_DONE,	 /* result is in the caller's registers; advance past the `out` */
+	HYPERCALL_AGAIN, /* a rep call stopped early: its registers say where; run the `out` again
+			  */
+	HYPERCALL_VTL_CALL, /* call codes 0x11 and 0x12, legal so far: *control is their control
+			       input */
+	HYPERCALL_VTL_RETURN,
+	HYPERCALL_UD,	 /* inject #UD */
+	HYPERCALL_FAULT, /* *fault: the caller's VTL may not read the input or write the output
+			    page; registers untouched */
+};
+
+struct hypercall_result {
+	enum hypercall_outcome outcome;
+	uint16_t code;
+	uint16_t status; /* enum hv_status */
+	uint16_t reps;	 /* reps done */
+	uint64_t control;
+	struct access_fault fault;
+};
+
+/*
+ * Executes the hypercall in the registers of vp's active VTL. 0, with *result filled and the
+ * registers updated (RIP excepted); or the errno of a failed kernel call.
+ */
+int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result);
+
+#endif

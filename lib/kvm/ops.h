@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel boundary. Everything libvsm asks of the host goes through this one table;
+ * lib/kvm/linux_*.c fills it with the real system calls, tests/fake/ with a model of KVM.
+ *
+ * Every op returns 0 (or the value named) on success and -errno on failure; none keeps state.
+ */
+#ifndef VSM_LIB_KVM_OPS_H
+#define VSM_LIB_KVM_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <linux/kvm.h>
+
+/* Protections of a host mapping; the values are libvsm's own so that only lib/kvm/ needs
+ * <sys/mman.h>. */
+enum kvm_map_prot {
+	KVM_MAP_NONE = 0,
+	KVM_MAP_READ = 1,
+	KVM_MAP_READ_WRITE = 3,
+};
+
+struct kvm_host;
+
+struct kvm_ops {
+	/* --- /dev/kvm --- */
+	int (*open_device)(const struct kvm_host *h, const char *path); /* fd */
+	int (*get_api_version)(const struct kvm_host *h, int dev_fd);	/* the version */
+	int (*check_extension)(const struct kvm_host *h, int fd,
+			       long cap); /* value; fd: device or VM */
+	int (*get_vcpu_mmap_size)(const struct kvm_host *h, int dev_fd); /* bytes */
+	int (*create_vm)(const struct kvm_host *h, int dev_fd);		 /* fd */
+	int (*get_supported_cpuid)(const struct kvm_host *h, int dev_fd, struct kvm_cpuid2 *cpuid);
+
+	/* --- a VM --- */
+	int (*enable_cap)(const struct kvm_host *h, int vm_fd, const struct kvm_enable_cap *cap);
+	int (*set_msr_filter)(const struct kvm_host *h, int vm_fd, const struct kvm_msr_filter *f);
+	int (*set_memory_region)(const struct kvm_host *h, int vm_fd,
+				 const struct kvm_userspace_memory_region *r);
+	int (*create_vcpu)(const struct kvm_host *h, int vm_fd, unsigned long id); /* fd */
+
+	/* --- a vCPU --- */
+	int (*map_vcpu)(const struct kvm_host *h, int vcpu_fd, size_t size, struct kvm_run **run);
+	int (*run)(const struct kvm_host *h, int vcpu_fd); /* KVM_RUN: 0, -EINTR, -EFAULT, ... */
+	int (*get_regs)(const struct kvm_host *h, int vcpu_fd, struct kvm_regs *regs);
+	int (*set_regs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_regs *regs);
+	int (*get_sregs)(const struct kvm_host *h, int vcpu_fd, struct kvm_sregs *sregs);
+	int (*set_sregs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs *sregs);
+	/* The buffer holds `size` bytes: the VM's KVM_CAP_XSAVE2 value, or sizeof(struct
+	 * kvm_xsave). */
+	int (*get_xsave)(const struct kvm_host *h, int vcpu_fd, void *image, size_t size);
+	int (*set_xsave)(const struct kvm_host *h, int vcpu_fd, const void *image);
+	int (*get_xcrs)(const struct kvm_host *h, int vcpu_fd, struct kvm_xcrs *xcrs);
+	int (*set_xcrs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_xcrs *xcrs);
+	int (*get_debugregs)(const struct kvm_host *h, int vcpu_fd, struct kvm_debugregs *dr);
+	int (*set_debugregs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_debugregs *dr);
+	int (*get_vcpu_events)(const struct kvm_host *h, int vcpu_fd, struct kvm_vcpu_events *ev);
+	int (*set_vcpu_events)(const struct kvm_host *h, int vcpu_fd,
+			       const struct kvm_vcpu_events *ev);
+	/* Number of MSRs read or written: fewer than asked means the next one was refused. */
+	int (*get_msrs)(const struct kvm_host *h, int vcpu_fd, struct kvm_msrs *msrs);
+	int (*set_msrs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_msrs *msrs);
+	int (*get_lapic)(const struct kvm_host *h, int vcpu_fd, struct kvm_lapic_state *lapic);
+	int (*set_lapic)(const struct kvm_host *h, int vcpu_fd,
+			 const struct kvm_lapic_state *lapic);
+	int (*get_mp_state)(const struct kvm_host *h, int vcpu_fd, struct kvm_mp_state *mp);
+	int (*set_mp_state)(const struct kvm_host *h, int vcpu_fd, const struct kvm_mp_state *mp);
+	int (*set_cpuid2)(const struct kvm_host *h, int vcpu_fd, const struct kvm_cpuid2 *cpuid);
+	int (*set_guest_debug)(const struct kvm_host *h, int vcpu_fd,
+			       const struct kvm_guest_debug *dbg);
+	int (*interrupt)(const struct kvm_host *h, int vcpu_fd, uint32_t vector);
+	int (*nmi)(const struct kvm_host *h, int vcpu_fd);
+	int (*get_tsc_offset)(const struct kvm_host *h, int vcpu_fd, uint64_t *offset);
+	int (*set_tsc_offset)(const struct kvm_host *h, int vcpu_fd, const uint64_t *offset);
+	int (*get_tsc_khz)(const struct kvm_host *h, int vcpu_fd); /* kHz */
+
+	/* --- memory of this process --- */
+	/* Maps fd[offset, offset+size) shared. `at` NULL: anywhere; else exactly there, replacing
+	 * what was. */
+	int (*map_memory)(const struct kvm_host *h, int fd, uint64_t offset, size_t size,
+			  enum kvm_map_prot prot, void *at, void **addr);
+	int (*protect_memory)(const struct kvm_host *h, void *addr, size_t size,
+			      enum kvm_map_prot prot);
+	int (*unmap_memory)(const struct kvm_host *h, void *addr, size_t size);
+	int (*create_memfd)(const struct kvm_host *h, const char *name, uint64_t size); /* fd */
+	int (*file_size)(const struct kvm_host *h, int fd, uint64_t *size);
+	int (*duplicate_fd)(const struct kvm_host *h, int fd); /* a close-on-exec duplicate */
+	int (*close_fd)(const struct kvm_host *h, int fd);
+
+	/* --- threads and time --- */
+	int (*current_thread)(const struct kvm_host *h); /* the kernel's thread id */
+	int (*signal_thread)(const struct kvm_host *h, int tid, int signo);
+	uint64_t (*clock_ns)(const struct kvm_host *h); /* CLOCK_MONOTONIC */
+};
+
+/* What an op is called through: the table and whatever its implementation needs. */
+struct kvm_host {
+	const struct kvm_ops *ops;
+	void *ctx;
+};
+
+/* The real kernel. */
+extern const struct kvm_host kvm_linux_host;
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* A space: a VM fd and the view its memslots show. One per VTL (`vm-per-vtl`) or one for all
+ * (`single-vm`). */
+#ifndef VSM_LIB_MEMORY_SPACE_H
+#define VSM_LIB_MEMORY_SPACE_H
+
+#include "memory/memory.h"
+
+struct space_slot {
+	struct view_slot what;
+	uint32_t id;
+};
+
+struct space {
+	int vm_fd;
+	bool own_fd;		  /* made by the library, closed by it */
+	uint32_t first_slot;	  /* slot ids below belong to the VMM */
+	uint32_t slot_limit;	  /* ids in [first_slot, slot_limit) are the library's */
+	struct space_slot *slots; /* what the kernel has now, sorted by page */
+	size_t count, room;
+	uint64_t *id_map; /* bit set: id in use */
+	int shown_vtl;	  /* view the slots show; -1 none yet */
+	uint64_t shown_generation;
+	unsigned inside; /* vCPUs in KVM_RUN */
+};
+
+int space_init(struct space *s, int vm_fd, bool own_fd, uint32_t first_slot, uint32_t slot_limit);
+/* Deletes the library's slots from the VM, closes an own fd. */
+void space_destroy(const struct kvm_host *host, struct space *s);
+
+/* Do the slots show `vtl`'s view as it is now? */
+bool space_shows(const struct space *s, const struct memory *m, unsigned vtl);
+
+/*
+ * Makes the slots show `vtl`'s view: deletes what differs, then adds what is missing; touches
+ * nothing that already matches. No vCPU may be inside while slots change. *changed, when not NULL,
+ * counts slot ioctls. On failure the space shows a subset of the view (never more) and shown_vtl is
+ * -1, so that the next call tries again.
+ */
+int space_apply(struct space *s, struct memory *m, unsigned vtl, unsigned *changed);
+
+#endif

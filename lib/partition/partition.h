@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The partition and its VPs, as the library sees them. */
+#ifndef VSM_LIB_PARTITION_PARTITION_H
+#define VSM_LIB_PARTITION_PARTITION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "kvm/ops.h"
+#include "memory/memory.h"
+#include "memory/space.h"
+#include "vsm/partition.h"
+#include "vsm/vcpu.h"
+
+/* Partition-wide state of one VTL. */
+struct vtl_partition {
+	uint64_t guest_os_id;	/* HV_X64_MSR_GUEST_OS_ID */
+	uint64_t hypercall_msr; /* HV_X64_MSR_HYPERCALL */
+	uint64_t ref_tsc_msr;	/* HV_X64_MSR_REFERENCE_TSC */
+	struct overlay *hypercall_page;
+	struct overlay *ref_tsc_page;
+	uint64_t config; /* HV_REGISTER_VSM_PARTITION_CONFIG of this VTL */
+	bool mbec;
+};
+
+struct vsm_partition {
+	const struct kvm_host *host;
+	pthread_mutex_t
+		lock; /* everything below, and every vcpu's state while it is outside KVM_RUN */
+	pthread_cond_t vcpu_left; /* a vCPU left KVM_RUN */
+	int kvm_fd;
+	enum vsm_topology topology;
+	uint8_t vtl_count; /* VTLs that may ever be enabled: max_vtl + 1 */
+	uint8_t hypercall_port;
+	uint64_t flags, quirks;
+	int kick_signal;
+	vsm_log_fn log;
+	vsm_trace_fn trace;
+	void *callback_ctx;
+
+	size_t run_size;   /* of a kvm_run mapping */
+	size_t xsave_size; /* of an XSAVE image */
+	bool sync_regs;
+	bool kernel_irqchip; /* VTL0 has KVM's in-kernel LAPIC */
+	uint64_t tsc_khz;
+
+	struct memory memory;
+	struct space spaces[VSM_VTL_COUNT];
+	uint8_t space_count; /* 1: single-vm */
+
+	uint16_t enabled_vtls; /* bit per VTL */
+	struct vtl_partition vtls[VSM_VTL_COUNT];
+	uint64_t start_ns; /* reference time 0 */
+
+	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
+	uint32_t max_vps;
+
+	char death[160]; /* "" while well */
+	struct {
+		uint64_t protected_pages_set, remaps, slot_updates;
+	} stats;
+};
+
+/* The VP a guest names; HV_VP_INDEX_SELF is `self`. NULL: there is none. */
+#define HV_VP_INDEX_SELF     UINT32_C(0xfffffffe)
+#define HV_PARTITION_ID_SELF UINT64_MAX
+struct vsm_vcpu *partition_vp(struct vsm_partition *p, struct vsm_vcpu *self, uint32_t index);
+
+/* As vsm_partition_create(), on any host: the unit tests' way in. */
+int partition_create_on(const struct kvm_host *host, const struct vsm_partition_options *options,
+			struct vsm_partition **out);
+
+static inline struct space *partition_space(struct vsm_partition *p, unsigned vtl)
+{
+	return &p->spaces[p->space_count == 1 ? 0 : vtl];
+}
+
+/* The partition stops working: remembers why (the first reason stays) and logs it. Returns -EIO. */
+int partition_die(struct vsm_partition *p, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* One line to the VMM's log. */
+void partition_log(struct vsm_partition *p, enum vsm_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Reference time, in 100 ns since the partition was made (TLFS timers.md). */
+uint64_t partition_reference_time(const struct vsm_partition *p);
+
+#endif

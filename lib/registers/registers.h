@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* HV_REGISTER_NAME -> where the register lives and who may touch it; Get and Set for any VP and
+ * VTL. */
+#ifndef VSM_LIB_REGISTERS_REGISTERS_H
+#define VSM_LIB_REGISTERS_REGISTERS_H
+
+#include "hv/status.h"
+#include "memory/gpa.h"
+
+struct vsm_vcpu;
+
+/* HV_REGISTER_VALUE */
+struct hv_register_value {
+	uint64_t low, high;
+};
+_Static_assert(sizeof(struct hv_register_value) == 16, "TLFS hv_register_value");
+
+/*
+ * Reads or writes one register of `target`'s VTL `vtl` on behalf of VTL `caller`. The caller has
+ * been checked to be at least as high as `vtl`; the VP is not in KVM_RUN.
+ *
+ * HV_INVALID_PARAMETER: unknown name, or read-only when written; HV_ACCESS_DENIED: this register is
+ * not for that caller; HV_INVALID_REGISTER_VALUE: the value has reserved bits or KVM refuses it;
+ * HV_INSUFFICIENT_MEMORY: protections could not be applied.
+ */
+enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
+			    struct hv_register_value *value);
+enum hv_status register_set(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
+			    const struct hv_register_value *value);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* A VP: one vtl_cpu per VTL, and what of its state the library keeps itself. */
+#ifndef VSM_LIB_VCPU_VCPU_H
+#define VSM_LIB_VCPU_VCPU_H
+
+#include <stdatomic.h>
+#include "apic/lapic.h"
+#include "partition/partition.h"
+#include "registers/vtl_cpu.h"
+#include "synic/synic.h"
+
+/* The restorable state around a store KVM has already retired (see intercept/retired.c). */
+struct retired_store {
+	bool armed;
+	uint64_t rip;		/* where the instruction starts: RIP as shown to the higher VTL */
+	struct kvm_regs before; /* as shown */
+	struct kvm_regs after;	/* as KVM left it */
+	gpa_t gpa;
+	uint8_t data[8];
+	uint8_t len;
+};
+
+/* State of a VP that each VTL has for itself. */
+struct vp_vtl {
+	struct vtl_cpu cpu;
+	struct synic synic;
+	struct lapic lapic;
+	struct overlay *assist_page;
+	uint64_t assist_msr;		       /* HV_X64_MSR_VP_ASSIST_PAGE */
+	uint64_t secure_config[VSM_VTL_COUNT]; /* HV_REGISTER_VSM_VP_SECURE_VTL_CONFIG by lower VTL
+						*/
+	uint64_t vina;			       /* HV_REGISTER_VSM_VINA */
+	uint64_t cr_intercept_control, cr_intercept_masks[3];
+	bool entry_pending; /* must be entered: a message or interrupt waits that a lower VTL may
+			       not hold up */
+	struct retired_store retired;
+	bool stepping; /* a legal access is being single-stepped */
+};
+
+struct vsm_vcpu {
+	struct vsm_partition *partition;
+	uint32_t index;
+	uint32_t apic_id;
+	_Atomic uint8_t active_vtl;
+	uint16_t enabled_vtls; /* bit per VTL */
+	struct vp_vtl vtls[VSM_VTL_COUNT];
+
+	/* shared.c: what the VTLs share and the vCPU of the active VTL holds */
+	void *xsave[2]; /* scratch, and the image every vCPU of the VP last agreed on */
+	bool xsave_known[VSM_VTL_COUNT];
+
+	/* kick.c */
+	_Atomic bool kicked; /* someone wants vsm_vcpu_run() to return */
+	_Atomic int thread;  /* kernel id of the thread inside KVM_RUN; 0: none */
+	bool inside;	     /* in KVM_RUN, counted in its space */
+
+	struct vsm_vcpu_stats stats;
+};
+
+static inline struct vp_vtl *vcpu_active(struct vsm_vcpu *vp)
+{
+	return &vp->vtls[vp->active_vtl];
+}
+
+#endif
