@@ -4,7 +4,7 @@
  * instruction, no address), as an MMIO exit (address known; a store is already retired), or as an
  * internal error (emulation failed; state as before).
  *
- *   decode.c   instruction bytes -> length, memory operands, implicit stack accesses (Zydis)
+ *   decode.c   instruction bytes -> length, memory operands, implicit accesses (Zydis)
  *   walk.c     guest page tables -> GPA, and the accesses the walk itself makes
  *   locate.c   EFAULT / internal error -> the first access the VTL's limits forbid
  *   mmio.c     MMIO exit -> the same, and the pre-instruction state

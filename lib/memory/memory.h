@@ -3,13 +3,13 @@
  * Guest memory of a partition: regions of RAM, overlay pages and VTL protections, and from them
  * each VTL's *view*: what that VTL's vCPUs may reach, and how.
  *
- *   regions (region.c)   RAM, from the VMM's fds; one library mapping and, with `alias`, one per
- * VTL limits  (limits.c)   protection map per (restricting VTL, restricted VTL) overlays(overlay.c)
- * library pages that cover a GPA in one VTL's view view    (view.c)     regions + overlays + limits
- * -> the list of memslots a VTL needs, with a generation alias   (alias.c)    enforcement `alias`:
- * brings a VTL's own mapping to its limits with mprotect space   (space.c)    a VM fd and the view
- * its slots show; space_apply() diffs access  (access.c)   the only way the library reads or writes
- * guest memory hostmap (memory.h)   nothing outside lib/memory sees a host address of guest memory
+ *   region.c   RAM, from the VMM's fds; one library mapping and, with `alias`, one per VTL
+ *   limits.c   protection map per (restricting VTL, restricted VTL); what a VTL may do
+ *   overlay.c  library pages that cover a GPA in one VTL's view
+ *   view.c     regions + overlays + limits -> the memslots a VTL needs, with a generation
+ *   alias.c    enforcement `alias`: brings a VTL's own mapping to its limits with mprotect
+ *   space.c    a VM fd and the view its slots show; space_apply() diffs
+ *   access.c   the only way the library reads or writes guest memory
  *
  * All of it is guarded by the partition's lock.
  */
