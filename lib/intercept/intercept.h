@@ -4,7 +4,10 @@
  * instruction, no address), as an MMIO exit (address known; a store is already retired), or as an
  * internal error (emulation failed; state as before).
  *
- *   decode.c   instruction bytes -> length, memory operands, implicit accesses (Zydis)
+ *   decode.c   instruction bytes -> an instruction (Zydis)
+ *   operands.c its memory operands and implicit accesses
+ *   reverse.c  a store that was emulated -> the instruction, and the registers before it
+ *   viewer.c   a VTL's processor as these see it: modes, code bytes, pages of an access
  *   walk.c     guest page tables -> GPA, and the accesses the walk itself makes
  *   locate.c   EFAULT / internal error -> the first access the VTL's limits forbid
  *   mmio.c     MMIO exit -> the same, and the pre-instruction state
@@ -44,7 +47,8 @@ struct insn_access {
 struct insn {
 	uint8_t length;
 	uint8_t bytes[INSN_MAX];
-	bool rep; /* a repeated string instruction: accesses are the next iteration's */
+	bool rep;    /* a repeated string instruction: accesses are the next iteration's */
+	bool vector; /* x87, MMX, SSE or AVX state takes part */
 	struct insn_access accesses[INSN_ACCESSES];
 	uint8_t access_count;
 };
@@ -56,28 +60,66 @@ struct insn {
 int insn_decode(const struct insn_context *c, const uint8_t *bytes, size_t count,
 		struct insn *insn);
 
+/* --- reverse.c: pure --- */
+
+/* A store KVM emulated, registers past it. */
+struct retired_query {
+	const struct insn_context *after;
+	const uint8_t *data; /* stored bytes, `size` of them */
+	size_t size;
+	/*
+	 * Where in an access to [gva, gva + len) the store was seen: a byte offset, or -1 if it was
+	 * elsewhere. An access that crosses a page is seen from the second page on if the first one
+	 * took it.
+	 */
+	int (*place)(void *ctx, gva_t gva, size_t len);
+	void *ctx;
+};
+
+/* How the instruction relates to the bytes given. */
+enum retired_where {
+	RETIRED_ENDS,	 /* the bytes are those before RIP */
+	RETIRED_CALLS,	 /* a call: the bytes are those before the return address it stored */
+	RETIRED_REPEATS, /* a repeated string instruction: the bytes start at RIP */
+};
+
 /*
- * Finds the instruction that ended at RIP with a store of data[0, size) to gva (and whatever
- * registers that tells): tries each length. *before becomes the registers before it. -ENOENT: none
- * fits.
+ * Finds the instruction that made the store, by trying each length; of several that fit, the one
+ * whose data is known to be that, then a locked one, then the shortest (what is before a shorter
+ * one that does the same is a prefix without effect, or another instruction). *before becomes the
+ * registers before it, but for what cannot be known: RFLAGS, and RAX and RDX of a failed CMPXCHG.
+ * -ENOENT: none fits.
  */
-int insn_find_retired_store(const struct insn_context *after, const uint8_t *bytes_before_rip,
-			    size_t count, gva_t gva, const void *data, size_t size,
-			    struct insn *insn, struct kvm_regs *before);
+int insn_find_retired_store(const struct retired_query *q, enum retired_where where,
+			    const uint8_t *bytes, size_t count, struct insn *insn,
+			    struct kvm_regs *before);
 
 /* --- walk.c --- */
+
+#define WALK_LEVELS 5
+
+/* A table entry the walk used: on success and on failure, from the root on. */
+struct walk_table {
+	gpa_t entry;
+	bool updated; /* the processor would set its accessed or dirty bit */
+};
 
 struct walk_result {
 	gpa_t gpa;
 	bool writable, user, executable; /* by the guest's page tables */
+	struct walk_table tables[WALK_LEVELS];
+	uint8_t table_count;
 };
 
 /*
  * Translates as VTL `vtl`'s processor in the given mode would, without changing anything. access
- * and user select the guest's own permission checks. 0        *result -ENOENT  the guest's tables
- * have no (or no permitting) translation: the guest would get #PF -EACCES  a table page itself is
- * closed to the VTL (*fault: GPA of the entry, MEM_READ, or MEM_WRITE for an accessed/dirty update)
- *   -EFAULT  a table lies outside memory
+ * and user select the guest's own permission checks. *fault may be NULL.
+ *
+ *   0        *result
+ *   -ENOENT  the guest's tables have no (or no permitting) translation: the guest would get #PF
+ *   -EACCES  a table page itself is closed to the VTL (*fault: GPA of the entry, MEM_READ, or
+ *            MEM_WRITE for an accessed/dirty update)
+ *   -EFAULT  a table lies outside memory, or the update hits ROM
  */
 int walk(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gva_t gva,
 	 enum mem_access access, bool user, struct walk_result *result, struct access_fault *fault);
@@ -91,41 +133,84 @@ int walk_fetch(const struct memory *m, unsigned vtl, const struct kvm_sregs *sre
 
 /* --- locate.c, mmio.c --- */
 
+#define VIOLATION_PAGES 16
+
+/* A page to open for one instruction, and the accesses to open it for. */
+struct violation_page {
+	uint64_t page;
+	prot_t prot;
+};
+
 /* A violation: everything a message needs. */
 struct violation {
 	uint8_t setter; /* VTL to tell; 0: no limit is violated, this is the VMM's business */
 	enum mem_access access;
-	gpa_t gpa;
+	gpa_t gpa; /* first byte of the access that is forbidden */
 	gva_t gva;
 	bool gva_valid;
 	uint8_t insn_length; /* 0 unknown, or a fetch */
 	uint8_t insn_count;
 	uint8_t insn_bytes[16];
-	bool allowed_here; /* the limit allows this access, only the hardware protection does not
-			      (strict execute policy) */
-	uint64_t open_pages[4]; /* then: pages to open for one step */
+	/*
+	 * With setter 0, at most one of these:
+	 *
+	 * The limits allow the instruction, only the host's protections do not. The pages it needs
+	 * opened are named below. While they are open, no other VP may run in the VTL: what is
+	 * opened is more than its limits give (a fetch, or a store to a table the processor walks).
+	 */
+	bool allowed_here;
+	bool served;  /* MMIO: memory answered it; re-enter the VTL */
+	bool overlay; /* an overlay page's own permissions forbid it: #GP (TLFS
+			  hypercall-interface.md). MMIO: the registers are those before it */
 	uint8_t open_count;
+	struct violation_page open[VIOLATION_PAGES];
+	uint64_t open_pages[4]; /* the same pages, the first four */
 };
 
 /*
  * What forbade the instruction at the active VTL's RIP (state as before it). 0 with v->setter 0
- * when nothing does; or the errno of a failed kernel call.
+ * when nothing does; or the errno of a failed kernel call. An exception that KVM queued because it
+ * could not emulate the instruction is taken back unless this is the VMM's business.
+ *
+ * An instruction whose operands cannot be told (vector-indexed gathers, tiles) is laid at the door
+ * of the lowest VTL that restricts this one, as a read of its own code page, gva_valid false: it is
+ * never let through.
  */
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v);
 
 /*
  * The same for the MMIO exit in the active VTL's kvm_run. If it is a violation, the half-done
- * instruction is completed or taken back: the registers are those before it. If not, nothing is
- * touched and v->setter is 0.
+ * instruction is completed or taken back: the registers are those before it. If memory can answer
+ * it (v->served), run->mmio.data has a load's data, or the store is done. Else nothing is touched.
  */
 int intercept_mmio(struct vsm_vcpu *vp, struct violation *v);
 
 /* --- retired.c --- */
 
+#define RETIRED_FRAGMENTS 10 /* 64 bytes in pieces of 8, over a page boundary */
+
+struct retired_fragment {
+	gpa_t gpa;
+	uint8_t len;
+	uint8_t data[8];
+	uint8_t old[8]; /* what memory held when the store was taken back */
+};
+
+/* The restorable state around a store KVM has already retired. */
+struct retired_store {
+	bool armed;
+	struct kvm_regs before; /* as shown to the higher VTL */
+	struct kvm_regs after;	/* as KVM left them */
+	struct violation shown;
+	uint8_t fragment_count;
+	struct retired_fragment fragments[RETIRED_FRAGMENTS];
+};
+
 /*
  * Before `vp` re-enters its active VTL: a store that KVM retired and the library took back is
- * finished if RIP still points at it and the limits now allow it. *v: it is still forbidden (setter
- * != 0): intercept again.
+ * finished if the higher VTL left the registers alone, queued no exception, and the limits now
+ * allow it. Otherwise the registers stand as they are, and the store is forgotten. *v: it is still
+ * forbidden (setter != 0): intercept again. Errors are those of kernel calls.
  */
 int intercept_resume(struct vsm_vcpu *vp, struct violation *v);
 

@@ -10,8 +10,19 @@
  *   alias.c    enforcement `alias`: brings a VTL's own mapping to its limits with mprotect
  *   space.c    a VM fd and the view its slots show; space_apply() diffs
  *   access.c   the only way the library reads or writes guest memory
+ *   memory.c   making and releasing all of it
  *
- * All of it is guarded by the partition's lock.
+ * All of it is guarded by the partition's lock. Pointers to regions are good until the next
+ * memory_add_region(); pointers to overlays as long as the memory lives.
+ *
+ * The promise on failure: what a call could not bring about it takes back. Where the host refuses
+ * even that, pages stay *less* accessible than the limits say, never more: an access to such a page
+ * is legal (memory_allows()) and can be stepped through an opening. Only when the host also refuses
+ * to close a page does a call return -ENOTRECOVERABLE: then a VTL may reach what it must not, or a
+ * mapping may have a hole, and the partition has to stop.
+ *
+ * The VMM owns the files behind the regions: truncating one makes accesses past its end SIGBUS, for
+ * this library as for the VMM's own mapping.
  */
 #ifndef VSM_LIB_MEMORY_MEMORY_H
 #define VSM_LIB_MEMORY_MEMORY_H
@@ -35,6 +46,7 @@ struct overlay {
 	uint64_t page; /* guest page it covers; valid when enabled */
 	uint32_t pool; /* page index in the pool */
 	uint8_t vtl;   /* whose view */
+	bool used;     /* created and not destroyed */
 	bool enabled;
 	prot_t prot;   /* what the guest may do with it */
 	uint8_t *host; /* the library's mapping of it: always readable and writable */
@@ -48,9 +60,10 @@ struct view_slot {
 };
 
 struct view {
-	uint64_t generation; /* grows with every change of what this VTL sees */
-	struct view_slot *slots;
-	size_t count, room;
+	uint64_t generation;	 /* grows with every change of the slot list */
+	struct view_slot *slots; /* sorted, disjoint; room for slot_limit, as `spare` */
+	struct view_slot *spare; /* where the next list is built */
+	size_t count;
 	bool stale; /* slots do not reflect the generation yet */
 };
 
@@ -73,8 +86,13 @@ struct memory {
 	 */
 	struct protmap limits[VSM_VTL_COUNT][VSM_VTL_COUNT];
 	bool limits_on[VSM_VTL_COUNT]; /* setter has EnableVtlProtection */
-	struct overlay *overlays;
-	uint32_t overlay_count, overlay_room;
+	bool mbec[VSM_VTL_COUNT];      /* by restricted VTL; change with memory_set_mbec() */
+	bool ux_is_execute;	       /* VSM_QUIRK_UX_IS_EXECUTE */
+	struct overlay *overlays;      /* never moves */
+	uint32_t overlay_room;
+	/* Enabled overlays of each VTL by page; of one page's, the one enabled last comes last. */
+	struct overlay **shown[VSM_VTL_COUNT];
+	uint32_t shown_count[VSM_VTL_COUNT];
 	int pool_fd;
 	uint8_t *pool;
 	struct view views[VSM_VTL_COUNT];
@@ -90,17 +108,27 @@ struct memory_options {
 	uint32_t overlay_pages; /* size of the overlay pool: every overlay the partition can ever
 				   need */
 	size_t slot_limit;
+	bool ux_is_execute; /* VSM_QUIRK_UX_IS_EXECUTE */
 };
 
-/* 0; -ENOMEM; errors of creating and mapping the overlay pool. */
+/* Guest-physical addresses have at most 52 bits (Intel SDM 3A 4.1.4, MAXPHYADDR). */
+#define MEMORY_GPA_PAGES (UINT64_C(1) << (52 - VSM_PAGE_SHIFT))
+
+/*
+ * Allocates everything a guest can later need but the nodes of the protection maps. -EINVAL: VTL
+ * count or slot limit out of range; -ENOMEM; errors of creating and mapping the overlay pool.
+ */
 int memory_init(struct memory *m, const struct kvm_host *host, const struct memory_options *o);
+/* The spaces that show it are destroyed before. */
 void memory_destroy(struct memory *m);
 
 /* --- regions --- */
 
 /*
- * Adds RAM: [gpa, gpa+size) shows fd[offset, offset+size). -EINVAL: unaligned, empty or past the
- * address space; -EEXIST: overlaps a region; errors of mmap. On failure nothing changed.
+ * Adds RAM: [gpa, gpa+size) shows fd[offset, offset+size). The masks already set apply to it, and
+ * overlays in it stay. -EINVAL: unaligned, empty or past the address space; -EEXIST: overlaps a
+ * region; -ERANGE: the file ends before offset+size; -ENOSPC: a view needs more slots than it may
+ * have; -ENOMEM; errors of dup and mmap. On failure nothing changed.
  */
 int memory_add_region(struct memory *m, gpa_t gpa, uint64_t size, int fd, uint64_t offset,
 		      bool read_only);
@@ -111,19 +139,31 @@ const struct memory_region *memory_region_of(const struct memory *m, uint64_t pa
 /* --- limits --- */
 
 /*
- * Restricts [first, end) for `target` on behalf of `setter` (setter > target) to `mask`, and brings
- * target's mapping to it. Pages that are no RAM region: -ENXIO. -ENOMEM / -ENOSPC (slots, VMAs):
- * nothing is more open than it was before and the map is as before the call.
+ * Restricts [first, end) for `target` on behalf of `setter` to `mask`, and brings target's mapping
+ * or slot list to it. Overlays keep their own permissions; the mask is for the RAM they cover.
+ * -EINVAL: not setter > target, an empty range, bits outside PROT_ALL, or setter's protections are
+ * off; -ENXIO: not all of the range is RAM; -ENOMEM: memory or the process's mappings
+ * (vm.max_map_count) are used up; -ENOSPC: slots are. On failure the limits are as before the call.
  */
 int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t first, uint64_t end,
 		 prot_t mask);
 
-/* `setter` turns its protections on, with the default mask for all pages it never named. Same
- * errors. */
+/*
+ * `setter` turns its protections on, with the default mask for all pages it never named, hot-added
+ * ones included. Nothing happens when they are on with this mask; -EALREADY: they are on with
+ * another one (TLFS vsm.md: it cannot be changed once set). Otherwise as memory_limit().
+ */
 int memory_limit_default(struct memory *m, unsigned setter, prot_t mask);
 
-/* Drops every limit `setter` placed (its VTL is gone). */
+/* Drops every limit `setter` placed and turns its protections off. Errors as memory_limit(). */
 int memory_limit_drop(struct memory *m, unsigned setter);
+
+/*
+ * Turns mode-based execution control on or off for the restricted VTL `vtl`: with it KX governs
+ * supervisor mode and UX user mode, without it KX governs both (TLFS vsm.md). Errors as
+ * memory_limit().
+ */
+int memory_set_mbec(struct memory *m, unsigned vtl, bool on);
 
 /* --- what a VTL may do --- */
 
@@ -135,7 +175,7 @@ enum memory_kind {
 
 struct memory_rights {
 	enum memory_kind kind;
-	prot_t prot;	/* all higher VTLs combined */
+	prot_t prot;	/* all higher VTLs combined; KX and UX as they take effect */
 	uint8_t setter; /* lowest higher VTL that forbids something here; 0 when none does */
 };
 
@@ -143,66 +183,73 @@ struct memory_rights memory_rights(const struct memory *m, unsigned vtl, uint64_
 
 /*
  * Does `vtl` have `access` to the page? user: CPL3, which decides between KX and UX. *setter, when
- * not NULL and the answer is no, is the VTL to tell: the lowest one that forbids this access; 0
- * when no VTL's limit does.
+ * not NULL and the answer is no, is the VTL to tell: the lowest one that forbids this access (TLFS
+ * vsm.md, nested intercepts); 0 when no VTL's limit does: nothing is there, it is ROM, or an
+ * overlay's own permissions forbid it.
  */
 bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem_access access,
 		   bool user, uint8_t *setter);
 
 /* --- overlays --- */
 
-/* Reserves a pool page for `vtl`, zeroed, not yet enabled. NULL and ENOSPC when the pool is used
- * up. */
+/*
+ * Reserves a pool page for `vtl`, zeroed, not yet enabled. Its execute bits count once a higher
+ * VTL's protections are on: a page without them is then closed under the strict execute policy, and
+ * every access to it stepped. NULL and ENOSPC: the pool is used up; EINVAL: no such VTL.
+ */
 struct overlay *overlay_create(struct memory *m, unsigned vtl, prot_t prot);
 
 /*
- * Shows the overlay at `page` (moving it if it was elsewhere); the page's old cover comes back
- * where it was. The latest enabled overlay of a page wins. -EINVAL: beyond the GPA space. Errors of
- * the mapping: nothing changed.
+ * Shows the overlay at `page` (moving it if it was elsewhere): what it covered before is seen
+ * again. The overlay of a page that was enabled last wins. -EINVAL: beyond the GPA space; -ENOSPC:
+ * no slot for it; errors of the mapping. On failure nothing changed.
  */
 int overlay_enable(struct memory *m, struct overlay *o, uint64_t page);
 
-/* Hides it: what it covered is seen again. */
+/* Hides it: what it covered is seen again. No-op when it is not enabled. Errors as above. */
 int overlay_disable(struct memory *m, struct overlay *o);
+
+/*
+ * Hides it and gives its page back to the pool. NULL is allowed. Errors of overlay_disable(): it then stays shown, and its page
+ * used.
+ */
+int overlay_destroy(struct memory *m, struct overlay *o);
 
 /* The overlay `vtl` sees at `page`, or NULL. */
 struct overlay *overlay_at(const struct memory *m, unsigned vtl, uint64_t page);
 
 /* --- openings (strict execute policy) --- */
 
-/* Lets the vCPUs of `vtl` reach `page` with `prot` until memory_close_openings(). -ENOSPC: too
- * many. */
+/*
+ * Lets the vCPUs of `vtl` reach `page` for the accesses in `prot`, whatever its limits are, until
+ * memory_close_openings(); openings of one page add up. -ENOSPC: too many openings, or slots;
+ * -ENXIO: nothing is there; errors of the mapping. On failure nothing changed.
+ */
 int memory_open_page(struct memory *m, unsigned vtl, uint64_t page, prot_t prot);
+
+/*
+ * Ends all of vtl's openings. -ENOMEM: pages around them may be closed too; -ENOSPC: the view has
+ * no slot list and cannot be shown; -ENOTRECOVERABLE: a page may have stayed open.
+ */
 int memory_close_openings(struct memory *m, unsigned vtl);
 
 /* --- views --- */
 
 /*
  * Brings view's slot list up to date (a no-op when it is). -ENOSPC: more slots than the VM can
- * hold; -ENOMEM.
+ * hold: the list is as before and still stale.
  */
 int view_build(struct memory *m, unsigned vtl);
 
-/* Tells the view its slots changed. */
+/* Makes the list stale: a new generation. */
 void view_touch(struct memory *m, unsigned vtl);
 
 /*
- * What the host mapping or slot may let through for a mask: 0, KVM_MAP_READ or KVM_MAP_READ_WRITE.
- * A mapping KVM can read it can also execute, so under `strict` a page without KX and UX is closed.
+ * What the host mapping or slot may let through to `vtl` for a mask. A mapping KVM can read it can
+ * also execute, so under `strict` a page that is not executable in both modes is closed; so is one
+ * that cannot be read, because KVM has no write-only mappings.
  */
-enum kvm_map_prot view_hardware_prot(const struct memory *m, prot_t prot);
-
-/* --- alias --- */
-
-/* Maps a region for every VTL; undoes itself on failure. */
-int alias_map_region(struct memory *m, struct memory_region *r);
-void alias_unmap_region(struct memory *m, struct memory_region *r);
-
-/*
- * Brings [first, end) of `vtl`'s mapping to what its limits, overlays and openings say. On failure
- * a page may be left less accessible than asked, never more.
- */
-int alias_sync(struct memory *m, unsigned vtl, uint64_t first, uint64_t end);
+enum kvm_map_prot view_hardware_prot(const struct memory *m, unsigned vtl, prot_t prot);
 
 /* --- the checked accessor --- */
 
@@ -216,8 +263,9 @@ struct access_fault {
 /*
  * Copies guest memory as `vtl` sees it, overlays included, checking its rights page by page before
  * the first byte is copied. access: MEM_READ, or MEM_EXECUTE to fetch instruction bytes (user: at
- * CPL3). -EACCES: a higher VTL forbids it; -EFAULT: no memory there; both fill *fault when not
- * NULL. -EINVAL: the range wraps.
+ * CPL3). The guest may change the memory meanwhile: validate the copy. -EACCES: a higher VTL
+ * forbids it; -EFAULT: no memory there, or memory no VTL may access so (ROM, an overlay's own
+ * permissions); both fill *fault when not NULL. -EINVAL: the range wraps.
  */
 int guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
 	       enum mem_access access, bool user, struct access_fault *fault);
@@ -226,7 +274,8 @@ int guest_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf
 
 /*
  * Host's own rights (no VTL's limits) over what `vtl` sees: for state the library itself must put
- * back, never for data a guest named.
+ * back, never for data a guest named. -EFAULT: no memory there, or a write to ROM; -EINVAL: the
+ * range wraps.
  */
 int host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len);
 int host_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf, size_t len);

@@ -3,6 +3,7 @@
 #ifndef VSM_LIB_MEMORY_PROTMAP_H
 #define VSM_LIB_MEMORY_PROTMAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "memory/prot.h"
 
@@ -31,6 +32,24 @@ prot_t protmap_get(const struct protmap *map, uint64_t page, uint64_t *end);
  * take no memory. -ENOMEM: nothing changed. -EINVAL: first >= end.
  */
 int protmap_set(struct protmap *map, uint64_t first, uint64_t end, prot_t mask);
+
+/* What protmap_change() replaced. */
+struct protmap_undo {
+	struct protmap
+		old; /* the masks of the changed range as they were: good for protmap_get() */
+	uint64_t first,
+		end;	/* the pages whose ranges were replaced: the range and what it touched */
+	bool unchanged; /* the range had the mask already: `old` is empty */
+};
+
+/*
+ * protmap_set() that can be taken back: to be followed by exactly one of protmap_revert(), which
+ * cannot fail, and protmap_commit(), before the map changes again. On failure neither is needed.
+ */
+int protmap_change(struct protmap *map, uint64_t first, uint64_t end, prot_t mask,
+		   struct protmap_undo *undo);
+void protmap_revert(struct protmap *map, struct protmap_undo *undo);
+void protmap_commit(struct protmap_undo *undo);
 
 /*
  * Another default for pages never set. Explicit ranges equal to the new default are dropped; ranges

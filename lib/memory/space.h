@@ -17,13 +17,18 @@ struct space {
 	uint32_t first_slot;	  /* slot ids below belong to the VMM */
 	uint32_t slot_limit;	  /* ids in [first_slot, slot_limit) are the library's */
 	struct space_slot *slots; /* what the kernel has now, sorted by page */
-	size_t count, room;
-	uint64_t *id_map; /* bit set: id in use */
-	int shown_vtl;	  /* view the slots show; -1 none yet */
+	struct space_slot *spare; /* where the next list is built */
+	size_t count;
+	uint64_t *id_map; /* bit set: id in use, counted from first_slot */
+	int shown_vtl;	  /* view the slots show; -1: none */
 	uint64_t shown_generation;
 	unsigned inside; /* vCPUs in KVM_RUN */
 };
 
+/*
+ * Allocates all that space_apply() will need. The fd becomes the space's, if own_fd, on success.
+ * -EINVAL: no slot ids; -ENOMEM.
+ */
 int space_init(struct space *s, int vm_fd, bool own_fd, uint32_t first_slot, uint32_t slot_limit);
 /* Deletes the library's slots from the VM, closes an own fd. */
 void space_destroy(const struct kvm_host *host, struct space *s);
@@ -34,8 +39,11 @@ bool space_shows(const struct space *s, const struct memory *m, unsigned vtl);
 /*
  * Makes the slots show `vtl`'s view: deletes what differs, then adds what is missing; touches
  * nothing that already matches. No vCPU may be inside while slots change. *changed, when not NULL,
- * counts slot ioctls. On failure the space shows a subset of the view (never more) and shown_vtl is
- * -1, so that the next call tries again.
+ * counts slot ioctls. On failure shown_vtl is -1, so that the next call tries again, and the space
+ * shows a subset of the view; unless KVM refused to delete a slot, and then the slot too: no vCPU
+ * may enter until a call succeeds.
+ * -ENOSPC: the view needs more slots than there are ids, or has none (view_build()); errors of
+ * KVM_SET_USER_MEMORY_REGION.
  */
 int space_apply(struct space *s, struct memory *m, unsigned vtl, unsigned *changed);
 

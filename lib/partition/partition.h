@@ -26,7 +26,7 @@ struct vsm_partition {
 	const struct kvm_host *host;
 	pthread_mutex_t
 		lock; /* everything below, and every vcpu's state while it is outside KVM_RUN */
-	pthread_cond_t vcpu_left; /* a vCPU left KVM_RUN */
+	pthread_cond_t vcpu_moved; /* a vCPU left KVM_RUN, or a hold on one ended */
 	int kvm_fd;
 	enum vsm_topology topology;
 	uint8_t vtl_count; /* VTLs that may ever be enabled: max_vtl + 1 */
@@ -41,7 +41,7 @@ struct vsm_partition {
 	size_t xsave_size; /* of an XSAVE image */
 	bool sync_regs;
 	bool kernel_irqchip; /* VTL0 has KVM's in-kernel LAPIC */
-	uint64_t tsc_khz;
+	uint32_t tsc_khz;    /* of every vCPU; 0: unknown, the guest then gets no TSC page */
 
 	struct memory memory;
 	struct space spaces[VSM_VTL_COUNT];
@@ -49,12 +49,15 @@ struct vsm_partition {
 
 	uint16_t enabled_vtls; /* bit per VTL */
 	struct vtl_partition vtls[VSM_VTL_COUNT];
-	uint64_t start_ns; /* reference time 0 */
+	uint64_t start_ns; /* CLOCK_MONOTONIC at reference time 0 */
+	bool ref_offset_known;
+	int64_t ref_offset; /* reference time minus the scaled TSC, msr/ref_tsc.c */
 
 	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
 	uint32_t max_vps;
 
-	char death[160]; /* "" while well */
+	bool dead;
+	char death[160]; /* why; "" while well */
 	struct {
 		uint64_t protected_pages_set, remaps, slot_updates;
 	} stats;
@@ -81,8 +84,5 @@ int partition_die(struct vsm_partition *p, const char *format, ...)
 /* One line to the VMM's log. */
 void partition_log(struct vsm_partition *p, enum vsm_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-
-/* Reference time, in 100 ns since the partition was made (TLFS timers.md). */
-uint64_t partition_reference_time(const struct vsm_partition *p);
 
 #endif

@@ -4,16 +4,10 @@
 #ifndef VSM_LIB_REGISTERS_REGISTERS_H
 #define VSM_LIB_REGISTERS_REGISTERS_H
 
+#include "hv/hypercall.h"
 #include "hv/status.h"
-#include "memory/gpa.h"
 
 struct vsm_vcpu;
-
-/* HV_REGISTER_VALUE */
-struct hv_register_value {
-	uint64_t low, high;
-};
-_Static_assert(sizeof(struct hv_register_value) == 16, "TLFS hv_register_value");
 
 /*
  * Reads or writes one register of `target`'s VTL `vtl` on behalf of VTL `caller`. The caller has
@@ -21,7 +15,8 @@ _Static_assert(sizeof(struct hv_register_value) == 16, "TLFS hv_register_value")
  *
  * HV_INVALID_PARAMETER: unknown name, or read-only when written; HV_ACCESS_DENIED: this register is
  * not for that caller; HV_INVALID_REGISTER_VALUE: the value has reserved bits or KVM refuses it;
- * HV_INSUFFICIENT_MEMORY: protections could not be applied.
+ * HV_OPERATION_DENIED: it asks for something that could not be enforced; HV_INVALID_VP_STATE: the
+ * kernel failed; HV_INSUFFICIENT_MEMORY: protections could not be applied.
  */
 enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
 			    struct hv_register_value *value);

@@ -2,9 +2,10 @@
 /*
  * One VTL's vCPU of a VP: the KVM fd, its kvm_run page, and what is known of its registers.
  *
- * Registers reach user space with every exit through kvm_run (KVM_CAP_SYNC_REGS) and go back the
- * same way with the next entry, so that an exit costs no ioctl of its own. vtl_cpu.c hides that,
- * and the hosts that cannot do it: callers ask for a pointer, change what it points to, and say so.
+ * General and special registers reach user space with every exit through kvm_run
+ * (KVM_CAP_SYNC_REGS) and go back the same way with the next entry, so that an exit costs no ioctl
+ * of its own. vtl_cpu.c hides that, and the hosts that cannot do it: callers ask for a pointer,
+ * change what it points to, and say so. Events are rarely needed and cost an ioctl when they are.
  */
 #ifndef VSM_LIB_REGISTERS_VTL_CPU_H
 #define VSM_LIB_REGISTERS_VTL_CPU_H
@@ -12,7 +13,6 @@
 #include "kvm/ops.h"
 #include "memory/gpa.h"
 
-/* Register groups, as KVM_SYNC_X86_*. */
 enum cpu_group {
 	CPU_REGS = 1 << 0,
 	CPU_SREGS = 1 << 1,
@@ -25,16 +25,17 @@ struct vtl_cpu {
 	int fd;
 	struct kvm_run *run;
 	size_t run_size;
-	bool sync_regs; /* KVM_CAP_SYNC_REGS has all three groups */
-	uint8_t valid;	/* CPU_*: the copy is what the vCPU has (or will have, once the dirty ones
-			   went in) */
-	uint8_t dirty;	/* CPU_*: the copy must go to the vCPU before it runs */
-	struct kvm_sync_regs copy; /* used where sync_regs is not */
+	bool sync_regs;	 /* the host exchanges CPU_REGS and CPU_SREGS through kvm_run */
+	bool unfinished; /* the last exit left an instruction half-done: the next run completes it */
+	uint8_t valid;	 /* CPU_*: the copy is what the vCPU has, or will have once it is written */
+	uint8_t dirty;	 /* CPU_*: the copy must go to the vCPU before it runs */
+	struct kvm_sync_regs copy; /* for what does not go through kvm_run */
 };
 
-/* Takes over fd; maps its kvm_run. */
+/* Maps the kvm_run of vCPU `fd` and takes the fd over; on failure the fd stays the caller's. */
 int vtl_cpu_init(struct vtl_cpu *cpu, const struct kvm_host *host, int fd, size_t run_size,
 		 bool sync_regs);
+/* Unmaps and closes. A zeroed struct whose run is NULL is left alone. */
 void vtl_cpu_destroy(struct vtl_cpu *cpu);
 
 /*
@@ -45,34 +46,46 @@ int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs);
 int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs);
 int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events);
 
-/* The caller changed the group it got: the vCPU has it before it runs again. */
+/* Both groups most callers want. */
+int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs, struct kvm_sregs **sregs);
+
+/* The caller changed the groups it got: the vCPU has them before it runs again. */
 void vtl_cpu_dirty(struct vtl_cpu *cpu, unsigned groups);
 
-/* Writes what is dirty with ioctls, now: before someone else looks at the vCPU. */
+/*
+ * Writes what is dirty with ioctls, now: before someone else looks at the vCPU, or to learn whether
+ * KVM takes the values. On failure the refused group is forgotten: the vCPU keeps what it had.
+ */
 int vtl_cpu_flush(struct vtl_cpu *cpu);
 
-/* Someone else may have changed the vCPU: forget what is known. Nothing may be dirty. */
+/* Someone else may have changed the vCPU: forget what is known and not dirty. */
 void vtl_cpu_forget(struct vtl_cpu *cpu);
 
-/* KVM_RUN, with dirty groups going in and all groups coming back. 0 or KVM_RUN's -errno. */
+/* KVM_RUN, dirty groups going in and registers coming back. 0 or KVM_RUN's -errno. */
 int vtl_cpu_run(struct vtl_cpu *cpu);
 
 /*
  * Finishes the instruction an MMIO or PIO exit left half-done, without running the guest further
  * (immediate_exit). Further exits of the same instruction are completed with zeros, their stores
- * dropped. -EIO: it does not end.
+ * dropped; a repeated string instruction ends with the iteration it is in. Registers are whatever
+ * comes out: the caller keeps and restores those it wants. -EIO: it does not end.
  */
 int vtl_cpu_complete(struct vtl_cpu *cpu);
 
-/* Queues an exception for the next entry; replaces one that is queued. error_code < 0: none. */
+/* Queues an exception for the next entry in place of one that is queued. error_code < 0: none. */
 int vtl_cpu_inject(struct vtl_cpu *cpu, uint8_t vector, int64_t error_code);
 
-#define VECTOR_DB 1
-#define VECTOR_UD 6
-#define VECTOR_GP 13
-#define VECTOR_PF 14
+#define VECTOR_DB     1
+#define VECTOR_UD     6
+#define VECTOR_GP     13
+#define VECTOR_PF     14
 
-/* Modes, from sregs. */
+#define CPU_RFLAGS_TF (UINT64_C(1) << 8)
+#define CPU_RFLAGS_IF (UINT64_C(1) << 9)
+#define CPU_RFLAGS_RF (UINT64_C(1) << 16)
+#define CPU_EFER_LMA  (UINT64_C(1) << 10)
+#define CPU_CR0_PE    (UINT64_C(1) << 0)
+
 static inline unsigned cpu_cpl(const struct kvm_sregs *s)
 {
 	return s->ss.dpl;
@@ -80,12 +93,12 @@ static inline unsigned cpu_cpl(const struct kvm_sregs *s)
 
 static inline bool cpu_protected(const struct kvm_sregs *s)
 {
-	return s->cr0 & 1;
+	return s->cr0 & CPU_CR0_PE;
 }
 
 static inline bool cpu_64bit(const struct kvm_sregs *s)
 {
-	return (s->efer & (UINT64_C(1) << 10)) && s->cs.l;
+	return (s->efer & CPU_EFER_LMA) && s->cs.l;
 }
 
 /* CS:RIP as a linear address. */

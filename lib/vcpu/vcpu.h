@@ -5,20 +5,10 @@
 
 #include <stdatomic.h>
 #include "apic/lapic.h"
+#include "intercept/intercept.h"
 #include "partition/partition.h"
 #include "registers/vtl_cpu.h"
 #include "synic/synic.h"
-
-/* The restorable state around a store KVM has already retired (see intercept/retired.c). */
-struct retired_store {
-	bool armed;
-	uint64_t rip;		/* where the instruction starts: RIP as shown to the higher VTL */
-	struct kvm_regs before; /* as shown */
-	struct kvm_regs after;	/* as KVM left it */
-	gpa_t gpa;
-	uint8_t data[8];
-	uint8_t len;
-};
 
 /* State of a VP that each VTL has for itself. */
 struct vp_vtl {
@@ -35,6 +25,12 @@ struct vp_vtl {
 			       not hold up */
 	struct retired_store retired;
 	bool stepping; /* a legal access is being single-stepped */
+
+	/* shared.c: what this VTL's vCPU holds of the shared state, where known */
+	void *xsave;
+	bool xsave_known, xcrs_known, debugregs_known;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs debugregs;
 };
 
 struct vsm_vcpu {
@@ -45,14 +41,11 @@ struct vsm_vcpu {
 	uint16_t enabled_vtls; /* bit per VTL */
 	struct vp_vtl vtls[VSM_VTL_COUNT];
 
-	/* shared.c: what the VTLs share and the vCPU of the active VTL holds */
-	void *xsave[2]; /* scratch, and the image every vCPU of the VP last agreed on */
-	bool xsave_known[VSM_VTL_COUNT];
-
-	/* kick.c */
+	/* kick.c, partition/hold.c */
 	_Atomic bool kicked; /* someone wants vsm_vcpu_run() to return */
-	_Atomic int thread;  /* kernel id of the thread inside KVM_RUN; 0: none */
+	_Atomic int thread;  /* kernel id of the thread in vsm_vcpu_run(); 0: none */
 	bool inside;	     /* in KVM_RUN, counted in its space */
+	unsigned holds;	     /* must stay outside KVM_RUN */
 
 	struct vsm_vcpu_stats stats;
 };

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's CPUID: the VMM's table with the Hyper-V leaves in place of its own hypervisor leaves. */
+#include <errno.h>
+#include <string.h>
+
+#include "hv/privileges.h"
+#include "partition/partition.h"
+
+#define HYPERVISOR_FIRST     UINT32_C(0x40000000)
+#define HYPERVISOR_LAST	     UINT32_C(0x400000ff)
+
+#define FEATURE_LEAF	     1
+#define FEATURE_HYPERVISOR   (UINT32_C(1) << 31) /* ECX */
+#define FEATURE_X2APIC	     (UINT32_C(1) << 21) /* ECX */
+#define HV_MAX_LEAF	     UINT32_C(0x40000006)
+#define HV_FEATURE_FREQUENCY (UINT32_C(1) << 8) /* EDX of 0x40000003 */
+#define HV_FEATURE_XMM_IN    (UINT32_C(1) << 4)
+#define HV_FEATURE_XMM_OUT   (UINT32_C(1) << 15)
+
+/* The build this interface is modelled on: Windows Server 2022's. */
+#define HV_VERSION_BUILD 20348
+#define HV_VERSION_MAJOR 10
+#define HV_VERSION_MINOR 0
+
+/* TLFS feature-discovery.md, one row a leaf. */
+static size_t hyperv_leaves(const struct vsm_partition *p, struct kvm_cpuid_entry2 *e)
+{
+	const struct kvm_cpuid_entry2 leaves[] = {
+		/* "Microsoft Hv" */
+		{.function = 0x40000000,
+		 .eax = HV_MAX_LEAF,
+		 .ebx = 0x7263694d,
+		 .ecx = 0x666f736f,
+		 .edx = 0x76482074},
+		{.function = 0x40000001, .eax = 0x31237648}, /* "Hv#1" */
+		{.function = 0x40000002,
+		 .eax = HV_VERSION_BUILD,
+		 .ebx = HV_VERSION_MAJOR << 16 | HV_VERSION_MINOR},
+		{.function = 0x40000003,
+		 .eax = (uint32_t)HV_PRIVILEGES_GRANTED,
+		 .ebx = (uint32_t)(HV_PRIVILEGES_GRANTED >> 32),
+		 .edx = HV_FEATURE_XMM_IN | HV_FEATURE_XMM_OUT |
+			(p->tsc_khz ? HV_FEATURE_FREQUENCY : 0)},
+		/* No recommendation; never notify of long spin waits. */
+		{.function = 0x40000004, .ebx = UINT32_MAX},
+		{.function = 0x40000005, .eax = p->max_vps, .ebx = p->max_vps},
+		{.function = 0x40000006},
+	};
+
+	memcpy(e, leaves, sizeof(leaves));
+	return sizeof(leaves) / sizeof(leaves[0]);
+}
+
+#define HYPERV_LEAVES 7
+
+static bool is_hypervisor_leaf(uint32_t function)
+{
+	return function >= HYPERVISOR_FIRST && function <= HYPERVISOR_LAST;
+}
+
+static uint32_t kept_leaves(const struct kvm_cpuid2 *in)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < in->nent; i++)
+		kept += !is_hypervisor_leaf(in->entries[i].function);
+	return kept;
+}
+
+int vsm_partition_compose_cpuid(const struct vsm_partition *partition, const struct kvm_cpuid2 *in,
+				struct kvm_cpuid2 *out)
+{
+	uint32_t need, n = 0;
+
+	if (!partition || !in || !out)
+		return -EINVAL;
+	need = kept_leaves(in) + HYPERV_LEAVES;
+	if (out->nent < need) {
+		out->nent = need;
+		return -E2BIG;
+	}
+	for (uint32_t i = 0; i < in->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &out->entries[n];
+
+		if (is_hypervisor_leaf(in->entries[i].function))
+			continue;
+		*e = in->entries[i];
+		if (e->function == FEATURE_LEAF)
+			e->ecx |= FEATURE_HYPERVISOR | FEATURE_X2APIC;
+		n++;
+	}
+	n += (uint32_t)hyperv_leaves(partition, &out->entries[n]);
+	out->nent = n;
+	return 0;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypercall control word, call codes, and the calls' parameter blocks (TLFS
+ * hypercall-interface.md and the page of each call under hypercalls/). */
+#ifndef VSM_LIB_HV_HYPERCALL_H
+#define VSM_LIB_HV_HYPERCALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "hv/vsm.h"
+
+/* Hypercall input value */
+#define HV_CONTROL_CODE		   UINT64_C(0xffff)
+#define HV_CONTROL_FAST		   (UINT64_C(1) << 16)
+#define HV_CONTROL_VARIABLE_SHIFT  17
+#define HV_CONTROL_VARIABLE	   (UINT64_C(0x3ff) << HV_CONTROL_VARIABLE_SHIFT)
+#define HV_CONTROL_REP_COUNT_SHIFT 32
+#define HV_CONTROL_REP_COUNT	   (UINT64_C(0xfff) << HV_CONTROL_REP_COUNT_SHIFT)
+#define HV_CONTROL_REP_START_SHIFT 48
+#define HV_CONTROL_REP_START	   (UINT64_C(0xfff) << HV_CONTROL_REP_START_SHIFT)
+#define HV_CONTROL_RESERVED                                                                 \
+	(~(HV_CONTROL_CODE | HV_CONTROL_FAST | HV_CONTROL_VARIABLE | HV_CONTROL_REP_COUNT | \
+	   HV_CONTROL_REP_START))
+
+/* Hypercall result value */
+#define HV_RESULT_REPS_SHIFT 32
+
+/* Parameter blocks in memory start on a multiple of this. */
+#define HV_PARAMETER_ALIGN 8
+
+/* Bytes of a fast call's parameters: RDX, R8, XMM0..XMM5. */
+#define HV_FAST_SIZE	 112
+#define HV_FAST_GPR_SIZE 16
+
+enum hv_call_code {
+	HV_CALL_MODIFY_VTL_PROTECTION_MASK = 0x000c,
+	HV_CALL_ENABLE_PARTITION_VTL = 0x000d,
+	HV_CALL_ENABLE_VP_VTL = 0x000f,
+	HV_CALL_VTL_CALL = 0x0011,
+	HV_CALL_VTL_RETURN = 0x0012,
+	HV_CALL_GET_VP_REGISTERS = 0x0050,
+	HV_CALL_SET_VP_REGISTERS = 0x0051,
+	HV_CALL_GET_VP_INDEX_FROM_APIC_ID = 0x009a,
+};
+
+/* HV_INPUT_VTL */
+#define HV_INPUT_VTL_MASK 0x0f
+#define HV_INPUT_VTL_USE  0x10
+
+/* HvCallEnablePartitionVtl */
+struct hv_enable_partition_vtl {
+	uint64_t partition_id;
+	uint8_t target_vtl;
+	uint8_t flags;
+	uint8_t reserved[6];
+};
+_Static_assert(sizeof(struct hv_enable_partition_vtl) == 16, "TLFS HvCallEnablePartitionVtl");
+
+#define HV_ENABLE_PARTITION_VTL_MBEC 0x01
+
+/* HvCallEnableVpVtl */
+struct hv_enable_vp_vtl {
+	uint64_t partition_id;
+	uint32_t vp_index;
+	uint8_t target_vtl;
+	uint8_t reserved[3];
+	struct hv_initial_vp_context context;
+};
+_Static_assert(offsetof(struct hv_enable_vp_vtl, context) == 16, "TLFS HvCallEnableVpVtl");
+_Static_assert(sizeof(struct hv_enable_vp_vtl) == 240, "TLFS HvCallEnableVpVtl");
+
+/* HvCallModifyVtlProtectionMask: header; elements are GPA page numbers. */
+struct hv_modify_vtl_protection_mask {
+	uint64_t partition_id;
+	uint32_t map_flags;
+	uint8_t target_vtl; /* HV_INPUT_VTL */
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct hv_modify_vtl_protection_mask) == 16,
+	       "TLFS HvCallModifyVtlProtectionMask");
+
+/* HvCallGetVpRegisters, HvCallSetVpRegisters: header */
+struct hv_vp_registers {
+	uint64_t partition_id;
+	uint32_t vp_index;
+	uint8_t target_vtl; /* HV_INPUT_VTL */
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct hv_vp_registers) == 16, "TLFS HvCallGetVpRegisters");
+
+/* HV_REGISTER_VALUE */
+struct hv_register_value {
+	uint64_t low, high;
+};
+_Static_assert(sizeof(struct hv_register_value) == 16, "TLFS hv_register_value");
+
+/* HvCallSetVpRegisters: element */
+struct hv_register_assignment {
+	uint32_t name;
+	uint32_t reserved[3];
+	struct hv_register_value value;
+};
+_Static_assert(offsetof(struct hv_register_assignment, value) == 16, "TLFS HvCallSetVpRegisters");
+_Static_assert(sizeof(struct hv_register_assignment) == 32, "TLFS HvCallSetVpRegisters");
+
+/* HvCallGetVpIndexFromApicId: header, element in, element out */
+struct hv_get_vp_index_from_apic_id {
+	uint64_t partition_id;
+	uint8_t target_vtl; /* HV_INPUT_VTL */
+	uint8_t reserved[7];
+};
+_Static_assert(sizeof(struct hv_get_vp_index_from_apic_id) == 16,
+	       "TLFS HvCallGetVpIndexFromApicId");
+
+struct hv_apic_id {
+	uint32_t apic_id, padding;
+};
+
+struct hv_vp_index {
+	uint32_t vp_index, padding;
+};
+
+/*
+ * What register PendingEvent0 holds for an exception. The TLFS names it but has no layout; this is
+ * Hyper-V's, as in Linux include/hyperv/hvhdk.h: pending 0, event type 3:1 (0: exception), deliver
+ * error code 8, vector 31:16, error code 63:32; then the exception's parameter (CR2 for #PF).
+ */
+#define HV_EVENT_PENDING	    UINT64_C(1)
+#define HV_EVENT_TYPE		    (UINT64_C(7) << 1)
+#define HV_EVENT_DELIVER_ERROR_CODE (UINT64_C(1) << 8)
+#define HV_EVENT_VECTOR_SHIFT	    16
+#define HV_EVENT_VECTOR		    (UINT64_C(0xffff) << HV_EVENT_VECTOR_SHIFT)
+#define HV_EVENT_ERROR_CODE_SHIFT   32
+#define HV_EVENT_ERROR_CODE	    (UINT64_C(0xffffffff) << HV_EVENT_ERROR_CODE_SHIFT)
+#define HV_EVENT_EXCEPTION_VALID \
+	(HV_EVENT_PENDING | HV_EVENT_DELIVER_ERROR_CODE | HV_EVENT_VECTOR | HV_EVENT_ERROR_CODE)
+
+/* HvRegisterInterruptState */
+#define HV_INTERRUPT_STATE_SHADOW     UINT64_C(1)
+#define HV_INTERRUPT_STATE_NMI_MASKED (UINT64_C(1) << 1)
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What a partition may do (TLFS datatypes/hv_partition_privilege_mask.md): what CPUID leaf
+ * 0x40000003 shows in EAX (31:0) and EBX (63:32), and what the hypercall table asks for. */
+#ifndef VSM_LIB_HV_PRIVILEGES_H
+#define VSM_LIB_HV_PRIVILEGES_H
+
+#include <stdint.h>
+
+#define HV_PRIVILEGE_REFERENCE_COUNTER (UINT64_C(1) << 1)
+#define HV_PRIVILEGE_SYNIC_REGS	       (UINT64_C(1) << 2)
+#define HV_PRIVILEGE_INTR_CTRL_REGS    (UINT64_C(1) << 4)
+#define HV_PRIVILEGE_HYPERCALL_MSRS    (UINT64_C(1) << 5)
+#define HV_PRIVILEGE_VP_INDEX	       (UINT64_C(1) << 6)
+#define HV_PRIVILEGE_REFERENCE_TSC     (UINT64_C(1) << 9)
+#define HV_PRIVILEGE_FREQUENCY_REGS    (UINT64_C(1) << 11)
+#define HV_PRIVILEGE_VSM	       (UINT64_C(1) << 48)
+#define HV_PRIVILEGE_VP_REGISTERS      (UINT64_C(1) << 49)
+
+/* Every partition of this library has these: what is not answered is not granted. */
+#define HV_PRIVILEGES_GRANTED                                                                     \
+	(HV_PRIVILEGE_REFERENCE_COUNTER | HV_PRIVILEGE_SYNIC_REGS | HV_PRIVILEGE_HYPERCALL_MSRS | \
+	 HV_PRIVILEGE_VP_INDEX | HV_PRIVILEGE_REFERENCE_TSC | HV_PRIVILEGE_VSM |                  \
+	 HV_PRIVILEGE_VP_REGISTERS)
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of this folder share: a call's metadata, and a call being executed. A hypercall is
+ * a row of the table (table.c) and a handler; the parser and the dispatcher know none of them.
+ */
+#ifndef VSM_LIB_HYPERCALL_CALL_H
+#define VSM_LIB_HYPERCALL_CALL_H
+
+#include "hv/hypercall.h"
+#include "hypercall/hypercall.h"
+#include "partition/partition.h"
+
+struct hypercall_call;
+
+/* HV_SUCCESS with call->rep at call->rep_end; or why element call->rep failed. */
+typedef enum hv_status (*hypercall_handler)(struct hypercall_call *call);
+
+struct hypercall_info {
+	uint16_t code;
+	bool rep;		     /* else simple */
+	bool variable;		     /* takes a variable sized header */
+	uint16_t input, input_rep;   /* bytes of the fixed header, and of one element */
+	uint16_t output, output_rep; /* the same; a rep call has only elements */
+	uint16_t batch;		     /* elements at most per execution of the `out`; 0: all */
+	uint64_t privileges;	     /* HV_PRIVILEGE_*, all needed */
+	const char *name;
+	hypercall_handler handle;
+	enum hypercall_outcome outcome; /* of a VTL switch; the others are HYPERCALL_DONE */
+};
+
+extern const struct hypercall_info hypercall_table[];
+extern const size_t hypercall_table_size;
+
+/* NULL: no such call. */
+const struct hypercall_info *hypercall_find(uint16_t code);
+
+struct hypercall_call {
+	struct vsm_vcpu *vp; /* the caller */
+	struct vsm_partition *partition;
+	unsigned vtl; /* the caller's */
+	const struct hypercall_info *info;
+
+	/* The control word; info is set before these mean anything. */
+	uint64_t control;
+	bool fast, mode64;
+	uint16_t variable; /* bytes */
+	uint16_t reps;	   /* rep count */
+	uint16_t rep;	   /* next element; on return, elements done */
+	uint16_t rep_end;  /* this execution stops here */
+
+	gpa_t input_gpa, output_gpa; /* of a slow call */
+	uint32_t input_size, output_size;
+	int error; /* a kernel call failed: its -errno, and the call has no result */
+	_Alignas(16) uint8_t input[VSM_PAGE_SIZE];
+	_Alignas(16) uint8_t output[VSM_PAGE_SIZE];
+};
+
+static inline const void *hypercall_input_rep(const struct hypercall_call *c)
+{
+	return c->input + c->info->input + c->variable + (size_t)c->rep * c->info->input_rep;
+}
+
+static inline void *hypercall_output_rep(struct hypercall_call *c)
+{
+	return c->output + (size_t)c->rep * c->info->output_rep;
+}
+
+/* --- parse.c --- */
+
+/* The control word and where its parameters are; looks the call up. */
+int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp);
+
+/* Is the control word right for the call, and do its parameters fit where they are said to be? */
+enum hv_status hypercall_check(struct hypercall_call *c);
+
+/* The control word of the same call, continued at element `rep`, in the caller's registers. */
+int hypercall_put_continuation(struct hypercall_call *c, uint16_t rep);
+
+/* The result value in the caller's registers. */
+int hypercall_put_result(struct hypercall_call *c, enum hv_status status, uint16_t reps);
+
+/* --- parameters.c --- */
+
+/*
+ * Reads the input, and sees to it that the output can be written. Of a slow call -EACCES: the
+ * caller's VTL may not, *fault says what; -EFAULT: outside memory. Of a fast call, the errno of the
+ * failed kernel call.
+ */
+int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault);
+
+/* Writes output[first, end). Errors as above. */
+int hypercall_put_output(struct hypercall_call *c, uint32_t first, uint32_t end,
+			 struct access_fault *fault);
+
+/* --- what many handlers check --- */
+
+/*
+ * The VTL that an HV_INPUT_VTL names: the caller's own when it names none. HV_ACCESS_DENIED: above
+ * the caller's.
+ */
+enum hv_status hypercall_target_vtl(const struct hypercall_call *c, uint8_t input_vtl,
+				    unsigned *vtl);
+
+/* The partition and VP a call names, both possibly as "self". */
+enum hv_status hypercall_target_vp(const struct hypercall_call *c, uint64_t partition_id,
+				   uint32_t vp_index, struct vsm_vcpu **target);
+enum hv_status hypercall_target_partition(uint64_t partition_id);
+
+/* --- handlers: vtl.c, registers.c, protect.c, vp.c --- */
+
+enum hv_status hypercall_enable_partition_vtl(struct hypercall_call *c);
+enum hv_status hypercall_enable_vp_vtl(struct hypercall_call *c);
+enum hv_status hypercall_get_vp_registers(struct hypercall_call *c);
+enum hv_status hypercall_set_vp_registers(struct hypercall_call *c);
+enum hv_status hypercall_modify_vtl_protection_mask(struct hypercall_call *c);
+enum hv_status hypercall_get_vp_index_from_apic_id(struct hypercall_call *c);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Executes a hypercall: parse, check, read the input, let the handler work, write the output. */
+#include "hypercall/call.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "hv/privileges.h"
+#include "vcpu/vcpu.h"
+
+static int finish(struct hypercall_call *c, struct hypercall_result *result, enum hv_status status)
+{
+	result->outcome = HYPERCALL_DONE;
+	result->status = (uint16_t)status;
+	return hypercall_put_result(c, status, result->reps);
+}
+
+/*
+ * The parameters could not be reached. In registers that is the kernel's failure; in memory the
+ * guest's, or a higher VTL's will.
+ */
+static int parameters_failed(struct hypercall_call *c, struct hypercall_result *result, int error)
+{
+	if (c->fast)
+		return error;
+	if (error != -EACCES)
+		return finish(c, result, HV_INVALID_ALIGNMENT);
+	result->outcome = HYPERCALL_FAULT;
+	return 0;
+}
+
+/*
+ * Reached with the call code in RCX (or EDX:EAX), a VTL switch has its control input in RAX (ECX):
+ * that is where Hyper-V's own code page moves it before it traps.
+ */
+static int vtl_switch(struct hypercall_call *c, struct hypercall_result *result)
+{
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(&vcpu_active(c->vp)->cpu, &regs);
+
+	if (r)
+		return r;
+	result->control = c->mode64 ? regs->rax : (uint32_t)regs->rcx;
+	result->outcome = c->info->outcome;
+	if (c->control & ~(HV_CONTROL_CODE | HV_CONTROL_FAST))
+		result->outcome = HYPERCALL_UD;
+	return 0;
+}
+
+/* Bytes of output there are; of a rep call those of the elements done, whatever came after. */
+static uint32_t output_end(const struct hypercall_call *c, enum hv_status status)
+{
+	if (c->info->rep)
+		return (uint32_t)c->rep * c->info->output_rep;
+	return status ? 0 : c->output_size;
+}
+
+static int handle(struct hypercall_call *c, struct hypercall_result *result)
+{
+	uint32_t first = (uint32_t)c->rep * c->info->output_rep;
+	enum hv_status status;
+	int r;
+
+	memset(c->output, 0, c->output_size);
+	status = c->info->handle(c);
+	if (c->error)
+		return c->error;
+	result->reps = c->rep;
+	r = hypercall_put_output(c, first, output_end(c, status), &result->fault);
+	if (r)
+		return parameters_failed(c, result, r);
+	if (status || c->rep == c->reps)
+		return finish(c, result, status);
+	result->outcome = HYPERCALL_AGAIN;
+	return hypercall_put_continuation(c, c->rep);
+}
+
+static int execute(struct hypercall_call *c, struct hypercall_result *result)
+{
+	enum hv_status status;
+	int r;
+
+	if (!c->info)
+		return finish(c, result, HV_INVALID_HYPERCALL_CODE);
+	if (c->info->privileges & ~HV_PRIVILEGES_GRANTED)
+		return finish(c, result, HV_ACCESS_DENIED);
+	if (c->info->outcome != HYPERCALL_DONE)
+		return vtl_switch(c, result);
+	status = hypercall_check(c);
+	if (status)
+		return finish(c, result, status);
+	r = hypercall_get_input(c, &result->fault);
+	return r ? parameters_failed(c, result, r) : handle(c, result);
+}
+
+int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result)
+{
+	struct hypercall_call c;
+	int r = hypercall_parse(&c, vp);
+
+	if (r)
+		return r;
+	*result = (struct hypercall_result){.code = (uint16_t)(c.control & HV_CONTROL_CODE)};
+	return execute(&c, result);
+}
+
+enum hv_status hypercall_target_vtl(const struct hypercall_call *c, uint8_t input_vtl,
+				    unsigned *vtl)
+{
+	*vtl = input_vtl & HV_INPUT_VTL_USE ? input_vtl & HV_INPUT_VTL_MASK : c->vtl;
+	return *vtl > c->vtl ? HV_ACCESS_DENIED : HV_SUCCESS;
+}
+
+/* A partition has no other name for itself, and no others to name. */
+enum hv_status hypercall_target_partition(uint64_t partition_id)
+{
+	return partition_id == HV_PARTITION_ID_SELF ? HV_SUCCESS : HV_INVALID_PARTITION_ID;
+}
+
+enum hv_status hypercall_target_vp(const struct hypercall_call *c, uint64_t partition_id,
+				   uint32_t vp_index, struct vsm_vcpu **target)
+{
+	enum hv_status status = hypercall_target_partition(partition_id);
+
+	if (status)
+		return status;
+	*target = partition_vp(c->partition, c->vp, vp_index);
+	return *target ? HV_SUCCESS : HV_INVALID_VP_INDEX;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* A hypercall's input and output: in guest memory, or in registers (TLFS hypercall-interface.md,
+ * "XMM Fast Hypercall Input" and "Output"). */
+#include "hypercall/call.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "registers/fpu.h"
+#include "vcpu/vcpu.h"
+
+/*
+ * The block of a fast call is RDX, R8, XMM0..XMM5. 32-bit callers have the general register part in
+ * EBX:ECX and EDI:ESI, which is what the parser took for GPAs.
+ */
+static int get_fast_input(struct hypercall_call *c)
+{
+	uint32_t size = c->input_size;
+
+	memcpy(c->input, &c->input_gpa.addr, sizeof(uint64_t));
+	memcpy(c->input + sizeof(uint64_t), &c->output_gpa.addr, sizeof(uint64_t));
+	if (size <= HV_FAST_GPR_SIZE)
+		return 0;
+	return fpu_read(c->vp, FPU_XMM0, c->input + HV_FAST_GPR_SIZE, size - HV_FAST_GPR_SIZE);
+}
+
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Copies block[first, end) into the two general registers, as far as it reaches them. */
+static int put_fast_gprs(struct hypercall_call *c, const uint8_t *block, uint32_t first,
+			 uint32_t end)
+{
+	struct vtl_cpu *cpu = &vcpu_active(c->vp)->cpu;
+	struct kvm_regs *regs;
+	uint64_t gpr[2];
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (r)
+		return r;
+	gpr[0] = regs->rdx;
+	gpr[1] = regs->r8;
+	memcpy((uint8_t *)gpr + first, block + first, lesser(end, HV_FAST_GPR_SIZE) - first);
+	regs->rdx = gpr[0];
+	regs->r8 = gpr[1];
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	return 0;
+}
+
+/* The output starts at the first whole register pair past the input. */
+static int put_fast_output(struct hypercall_call *c, uint32_t first, uint32_t end)
+{
+	uint32_t base = (c->input_size + 15) / 16 * 16;
+	uint8_t block[HV_FAST_SIZE];
+	int r = 0;
+
+	memcpy(block + base + first, c->output + first, end - first);
+	first += base;
+	end += base;
+	if (first < HV_FAST_GPR_SIZE) {
+		r = put_fast_gprs(c, block, first, end);
+		first = HV_FAST_GPR_SIZE;
+	}
+	if (r || first >= end)
+		return r;
+	return fpu_write(c->vp, FPU_XMM0 + first - HV_FAST_GPR_SIZE, block + first, end - first);
+}
+
+/* The whole block must be writable before the call does anything. */
+static int check_output(const struct hypercall_call *c, struct access_fault *fault)
+{
+	const struct memory *m = &c->partition->memory;
+	uint8_t setter;
+
+	if (!c->output_size ||
+	    memory_allows(m, c->vtl, gpa_page(c->output_gpa), MEM_WRITE, false, &setter))
+		return 0;
+	*fault = (struct access_fault){.gpa = c->output_gpa, .access = MEM_WRITE, .setter = setter};
+	return setter ? -EACCES : -EFAULT;
+}
+
+int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault)
+{
+	const struct memory *m = &c->partition->memory;
+	int r = 0;
+
+	if (c->fast)
+		return get_fast_input(c);
+	if (c->input_size)
+		r = guest_read(m, c->vtl, c->input_gpa, c->input, c->input_size, MEM_READ, false,
+			       fault);
+	return r ? r : check_output(c, fault);
+}
+
+int hypercall_put_output(struct hypercall_call *c, uint32_t first, uint32_t end,
+			 struct access_fault *fault)
+{
+	if (first >= end)
+		return 0;
+	if (c->fast)
+		return put_fast_output(c, first, end);
+	return guest_write(&c->partition->memory, c->vtl, gpa_from(c->output_gpa.addr + first),
+			   c->output + first, end - first, fault);
+}

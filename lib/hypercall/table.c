@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypercalls there are. docs/hypercalls.md says more about each; a test holds the two
+ * together. */
+#include "hypercall/call.h"
+
+#include "hv/privileges.h"
+
+/* A kick waits for at most this many pages: with enforcement `alias` each may cost an mprotect. */
+#define PROTECT_BATCH 64
+
+/* Sorted by code. */
+const struct hypercall_info hypercall_table[] = {
+	{
+		.code = HV_CALL_MODIFY_VTL_PROTECTION_MASK,
+		.name = "HvCallModifyVtlProtectionMask",
+		.rep = true,
+		.input = sizeof(struct hv_modify_vtl_protection_mask),
+		.input_rep = sizeof(uint64_t),
+		.batch = PROTECT_BATCH,
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_modify_vtl_protection_mask,
+	},
+	{
+		.code = HV_CALL_ENABLE_PARTITION_VTL,
+		.name = "HvCallEnablePartitionVtl",
+		.input = sizeof(struct hv_enable_partition_vtl),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_enable_partition_vtl,
+	},
+	{
+		.code = HV_CALL_ENABLE_VP_VTL,
+		.name = "HvCallEnableVpVtl",
+		.input = sizeof(struct hv_enable_vp_vtl),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_enable_vp_vtl,
+	},
+	{
+		.code = HV_CALL_VTL_CALL,
+		.name = "HvCallVtlCall",
+		.privileges = HV_PRIVILEGE_VSM,
+		.outcome = HYPERCALL_VTL_CALL,
+	},
+	{
+		.code = HV_CALL_VTL_RETURN,
+		.name = "HvCallVtlReturn",
+		.privileges = HV_PRIVILEGE_VSM,
+		.outcome = HYPERCALL_VTL_RETURN,
+	},
+	{
+		.code = HV_CALL_GET_VP_REGISTERS,
+		.name = "HvCallGetVpRegisters",
+		.rep = true,
+		.input = sizeof(struct hv_vp_registers),
+		.input_rep = sizeof(uint32_t),
+		.output_rep = sizeof(struct hv_register_value),
+		.privileges = HV_PRIVILEGE_VP_REGISTERS,
+		.handle = hypercall_get_vp_registers,
+	},
+	{
+		.code = HV_CALL_SET_VP_REGISTERS,
+		.name = "HvCallSetVpRegisters",
+		.rep = true,
+		.input = sizeof(struct hv_vp_registers),
+		.input_rep = sizeof(struct hv_register_assignment),
+		.privileges = HV_PRIVILEGE_VP_REGISTERS,
+		.handle = hypercall_set_vp_registers,
+	},
+	{
+		.code = HV_CALL_GET_VP_INDEX_FROM_APIC_ID,
+		.name = "HvCallGetVpIndexFromApicId",
+		.rep = true,
+		.input = sizeof(struct hv_get_vp_index_from_apic_id),
+		.input_rep = sizeof(struct hv_apic_id),
+		.output_rep = sizeof(struct hv_vp_index),
+		.handle = hypercall_get_vp_index_from_apic_id,
+	},
+};
+
+const size_t hypercall_table_size = sizeof(hypercall_table) / sizeof(hypercall_table[0]);
+
+const struct hypercall_info *hypercall_find(uint16_t code)
+{
+	for (size_t i = 0; i < hypercall_table_size; i++)
+		if (hypercall_table[i].code == code)
+			return &hypercall_table[i];
+	return NULL;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* HvCallEnablePartitionVtl, HvCallEnableVpVtl. */
+#include "hypercall/call.h"
+
+#include <string.h>
+
+#include "vtl/enable.h"
+
+enum hv_status hypercall_enable_partition_vtl(struct hypercall_call *c)
+{
+	struct hv_enable_partition_vtl in;
+	enum hv_status status;
+
+	memcpy(&in, c->input, sizeof(in));
+	status = hypercall_target_partition(in.partition_id);
+	if (status)
+		return status;
+	return vtl_enable_partition(c->partition, c->vtl, in.target_vtl, in.flags);
+}
+
+enum hv_status hypercall_enable_vp_vtl(struct hypercall_call *c)
+{
+	struct hv_enable_vp_vtl in;
+	struct vsm_vcpu *target;
+	enum hv_status status;
+
+	memcpy(&in, c->input, sizeof(in));
+	status = hypercall_target_vp(c, in.partition_id, in.vp_index, &target);
+	if (status)
+		return status;
+	return vtl_enable_vp(c->vp, target, in.target_vtl, &in.context);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Instruction bytes -> length, memory operands, implicit accesses. Zydis decodes; pure. */
+#include "intercept/decode.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Bytes from which a memory operand is an image of the vector state: FNSAVE's is the smallest. */
+#define STATE_IMAGE 94
+
+static void mode_of(const struct kvm_sregs *s, ZydisMachineMode *mode, ZydisStackWidth *stack)
+{
+	*stack = s->ss.db ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
+	if (cpu_64bit(s)) {
+		*mode = ZYDIS_MACHINE_MODE_LONG_64;
+		*stack = ZYDIS_STACK_WIDTH_64;
+	} else if (!cpu_protected(s)) {
+		*mode = ZYDIS_MACHINE_MODE_REAL_16;
+		*stack = ZYDIS_STACK_WIDTH_16;
+	} else if (s->cs.db) {
+		*mode = ZYDIS_MACHINE_MODE_LEGACY_32;
+	} else {
+		*mode = ZYDIS_MACHINE_MODE_LEGACY_16;
+	}
+}
+
+int insn_parse(const struct insn_context *c, const uint8_t *bytes, size_t count,
+	       struct insn_parsed *p)
+{
+	ZydisMachineMode mode;
+	ZydisStackWidth stack;
+	ZydisDecoder decoder;
+
+	mode_of(c->sregs, &mode, &stack);
+	if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)))
+		return -EINVAL;
+	if (count > INSN_MAX)
+		count = INSN_MAX;
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, count, &p->info, p->operands)))
+		return -EINVAL;
+	return 0;
+}
+
+/* x87, MMX, SSE or AVX state, by its registers or as a whole (FXRSTOR and the like). */
+static bool uses_vector(const struct insn_parsed *p)
+{
+	for (unsigned i = 0; i < p->info.operand_count; i++) {
+		const ZydisDecodedOperand *o = &p->operands[i];
+		ZydisRegisterClass class = ZYDIS_REGCLASS_INVALID;
+
+		if (o->type == ZYDIS_OPERAND_TYPE_MEMORY && o->size / 8 >= STATE_IMAGE)
+			return true;
+		if (o->type == ZYDIS_OPERAND_TYPE_REGISTER)
+			class = ZydisRegisterGetClass(o->reg.value);
+		if (class >= ZYDIS_REGCLASS_X87 && class <= ZYDIS_REGCLASS_ZMM)
+			return true;
+	}
+	return false;
+}
+
+void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct insn *insn)
+{
+	memset(insn, 0, sizeof(*insn));
+	insn->length = p->info.length;
+	memcpy(insn->bytes, bytes, p->info.length);
+	insn->rep = insn_repeats(p);
+	insn->vector = uses_vector(p);
+}
+
+int insn_decode(const struct insn_context *c, const uint8_t *bytes, size_t count, struct insn *insn)
+{
+	struct insn_parsed p;
+	int r = insn_parse(c, bytes, count, &p);
+
+	if (r)
+		return r;
+	insn_describe(&p, bytes, insn);
+	return insn_evaluate(c, &p, insn);
+}

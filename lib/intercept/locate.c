@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first access of an instruction that the VTL's limits forbid, in the order the processor makes
+ * them: fetch, then operands, each after the walk of the guest's page tables.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "intercept/viewer.h"
+#include "vcpu/vcpu.h"
+
+enum verdict {
+	PASSES,
+	CAUGHT,	 /* the violation is filled in */
+	ENDS,	 /* the instruction gets no further: a fault of the guest's own */
+	OUTSIDE, /* it reaches what no VTL limits: the VMM's */
+};
+
+struct search {
+	struct viewer w;
+	struct violation *v;
+	/* Every page the instruction touches, with the access it needs at least. */
+	struct violation_page touched[VIOLATION_PAGES];
+	uint8_t touched_count;
+};
+
+static enum verdict caught(struct search *s, uint8_t setter, gpa_t gpa, gva_t gva,
+			   enum mem_access access)
+{
+	if (!setter)
+		return OUTSIDE;
+	s->v->setter = setter;
+	s->v->gpa = gpa;
+	s->v->gva = gva;
+	s->v->gva_valid = true;
+	s->v->access = access;
+	return CAUGHT;
+}
+
+static void add_page(struct violation_page *pages, uint8_t *count, uint64_t page, prot_t prot)
+{
+	for (unsigned i = 0; i < *count; i++) {
+		if (pages[i].page != page)
+			continue;
+		pages[i].prot |= prot;
+		return;
+	}
+	if (*count < VIOLATION_PAGES)
+		pages[(*count)++] = (struct violation_page){.page = page, .prot = prot};
+}
+
+/* What the host must let through for an access. */
+static prot_t wanted(enum mem_access access)
+{
+	return (prot_t)(PROT_R | PROT_KX | PROT_UX | (access == MEM_WRITE ? PROT_W : 0));
+}
+
+/* An access the limits allow: does the host let it through? */
+static void touch(struct search *s, uint64_t page, enum mem_access access)
+{
+	enum kvm_map_prot needed = access == MEM_WRITE ? KVM_MAP_READ_WRITE : KVM_MAP_READ;
+
+	add_page(s->touched, &s->touched_count, page, wanted(access));
+	if (viewer_hardware(&s->w, page) < needed)
+		add_page(s->v->open, &s->v->open_count, page, wanted(access));
+}
+
+/* Where the host lets a page be read, the relaxed policy lets it be fetched. */
+static bool fetch_escapes(const struct search *s, uint64_t page, enum mem_access access)
+{
+	return access == MEM_EXECUTE && s->w.m->exec_policy == VSM_EXEC_RELAXED &&
+	       viewer_hardware(&s->w, page) >= KVM_MAP_READ;
+}
+
+static enum verdict check_page(struct search *s, const struct piece *p, enum mem_access access,
+			       bool user)
+{
+	uint64_t page = gpa_page(p->gpa);
+	uint8_t setter = 0;
+
+	if (memory_allows(s->w.m, s->w.vtl, page, access, user, &setter)) {
+		touch(s, page, access);
+		return PASSES;
+	}
+	if (fetch_escapes(s, page, access))
+		return PASSES;
+	s->v->overlay = !setter && memory_rights(s->w.m, s->w.vtl, page).kind == MEMORY_OVERLAY;
+	return caught(s, setter, p->gpa, p->gva, access);
+}
+
+static enum verdict check_access(struct search *s, const struct insn_access *a)
+{
+	struct walk_result result;
+	struct access_fault fault;
+	struct piece p;
+
+	for (size_t offset = 0; offset < a->size; offset += p.len) {
+		int r = viewer_piece(&s->w, a, offset, &p, &result, &fault);
+		enum verdict verdict;
+
+		if (r == -EACCES)
+			return caught(s, fault.setter, fault.gpa, p.gva, fault.access);
+		if (r)
+			return r == -ENOENT ? ENDS : OUTSIDE;
+		for (unsigned i = 0; i < result.table_count; i++)
+			touch(s, gpa_page(result.tables[i].entry),
+			      result.tables[i].updated ? MEM_WRITE : MEM_READ);
+		verdict = check_page(s, &p, a->access, s->w.user && !a->supervisor);
+		if (verdict != PASSES)
+			return verdict;
+	}
+	return PASSES;
+}
+
+/*
+ * The fetch, page by page as the instruction needs them. On PASSES, *decoded is insn_decode()'s
+ * answer: 0 or -ENOTSUP.
+ */
+static enum verdict check_fetch(struct search *s, struct insn *insn, int *decoded)
+{
+	uint64_t rip = viewer_rip(&s->w).addr;
+	uint8_t bytes[INSN_MAX];
+	size_t got = 0;
+
+	while (got < sizeof(bytes)) {
+		struct insn_access a = {
+			.gva = gva_from(rip + got), .size = 1, .access = MEM_EXECUTE};
+		enum verdict verdict = check_access(s, &a);
+		struct walk_result result;
+		struct access_fault fault;
+		struct piece p;
+
+		if (verdict != PASSES)
+			return verdict;
+		a.size = (uint16_t)(sizeof(bytes) - got);
+		if (viewer_piece(&s->w, &a, 0, &p, &result, &fault) ||
+		    host_read(s->w.m, s->w.vtl, p.gpa, bytes + got, p.len))
+			return OUTSIDE;
+		got += p.len;
+		*decoded = insn_decode(&s->w.context, bytes, got, insn);
+		if (*decoded != -EINVAL)
+			return PASSES;
+	}
+	return ENDS; /* #UD */
+}
+
+/* The lowest VTL that restricts this one; 0: none. */
+static uint8_t lowest_setter(const struct viewer *w)
+{
+	for (unsigned setter = w->vtl + 1; setter < VSM_VTL_COUNT; setter++)
+		if (w->m->limits_on[setter])
+			return (uint8_t)setter;
+	return 0;
+}
+
+/* An instruction that made a forbidden access nobody can name: never let through. */
+static enum verdict catch_unknown(struct search *s)
+{
+	struct walk_result result;
+	uint8_t setter = lowest_setter(&s->w);
+
+	if (!setter || walk(s->w.m, s->w.vtl, s->w.context.sregs, viewer_rip(&s->w), MEM_EXECUTE,
+			    s->w.user, &result, NULL))
+		return OUTSIDE;
+	caught(s, setter, gpa_of_page(gpa_page(result.gpa)), gva_from(0), MEM_READ);
+	s->v->gva_valid = false;
+	return CAUGHT;
+}
+
+static enum verdict check_instruction(struct search *s)
+{
+	struct insn insn;
+	int decoded = 0;
+	enum verdict verdict = check_fetch(s, &insn, &decoded);
+
+	if (verdict != PASSES)
+		return verdict;
+	violation_describe(s->v, &insn);
+	for (unsigned i = 0; i < insn.access_count; i++) {
+		verdict = check_access(s, &insn.accesses[i]);
+		if (verdict != PASSES)
+			return verdict;
+	}
+	return decoded ? catch_unknown(s) : PASSES;
+}
+
+/*
+ * Nothing is forbidden and no page is known to be closed, yet the host closed one. Either the host
+ * could not open it (memory.h: pages may be less accessible than the limits say), or the processor
+ * walks the guest's tables with write accesses whatever it finds in them (AMD APM vol. 2, 15.25.5),
+ * and one of them is read-only. Everything the instruction touches is opened, tables for writing.
+ */
+static void open_touched(struct search *s)
+{
+	if (!lowest_setter(&s->w))
+		return;
+	memcpy(s->v->open, s->touched, sizeof(s->touched));
+	s->v->open_count = s->touched_count;
+}
+
+static int drop_emulation_failure(struct vsm_vcpu *vp)
+{
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	struct kvm_vcpu_events *events;
+	int r;
+
+	if (cpu->run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
+		return 0;
+	r = vtl_cpu_events(cpu, &events);
+	if (r || events->exception.nr != VECTOR_UD ||
+	    !(events->exception.injected || events->exception.pending))
+		return r;
+	events->exception.injected = 0;
+	events->exception.pending = 0;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return 0;
+}
+
+int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
+{
+	struct search s = {.v = v};
+	enum verdict verdict;
+	int r = viewer_init(&s.w, vp);
+
+	memset(v, 0, sizeof(*v));
+	if (r)
+		return r;
+	verdict = check_instruction(&s);
+	if (verdict != CAUGHT && !v->overlay) {
+		if (verdict != OUTSIDE && !v->open_count)
+			open_touched(&s);
+		v->allowed_here = v->open_count;
+	} else {
+		v->open_count = 0;
+	}
+	for (unsigned i = 0; i < v->open_count && i < 4; i++)
+		v->open_pages[i] = v->open[i].page;
+	return v->setter || v->allowed_here || v->overlay ? drop_emulation_failure(vp) : 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* The TLFS memory intercept message (HV_X64_MEMORY_INTERCEPT_MESSAGE). Pure. */
+#include <string.h>
+
+#include "intercept/gpr.h"
+#include "intercept/intercept.h"
+
+#define CR0_AM (UINT64_C(1) << 18)
+
+static struct hv_segment segment(const struct kvm_segment *s)
+{
+	return (struct hv_segment){
+		.base = s->base,
+		.limit = s->limit,
+		.selector = s->selector,
+		.attributes = (uint16_t)(s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
+					 s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15),
+	};
+}
+
+static uint16_t execution_state(unsigned vtl, const struct kvm_sregs *s)
+{
+	unsigned state = cpu_cpl(s) & HV_EXECUTION_CPL_MASK;
+
+	if (cpu_protected(s))
+		state |= HV_EXECUTION_CR0_PE;
+	if (s->cr0 & CR0_AM)
+		state |= HV_EXECUTION_CR0_AM;
+	if (s->efer & CPU_EFER_LMA)
+		state |= HV_EXECUTION_EFER_LMA;
+	return (uint16_t)(state | vtl << HV_EXECUTION_VTL_SHIFT);
+}
+
+void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
+		       const struct kvm_regs *regs, const struct kvm_sregs *sregs,
+		       const struct violation *v)
+{
+	struct hv_memory_intercept m = {
+		.header = {.vp_index = vp_index,
+			   .length_and_cr8 =
+				   (uint8_t)((v->insn_length & 0xf) | (sregs->cr8 & 0xf) << 4),
+			   .access = (uint8_t)v->access,
+			   .execution_state = execution_state(vtl, sregs),
+			   .cs = segment(&sregs->cs),
+			   .rip = regs->rip,
+			   /* What a fault would push: the instruction restarts. */
+			   .rflags = regs->rflags | CPU_RFLAGS_RF},
+		.cache_type = HV_CACHE_TYPE_WRITE_BACK,
+		.instruction_count = v->insn_count,
+		.access_info = v->gva_valid ? HV_ACCESS_INFO_GVA_VALID : 0,
+		.gva = v->gva_valid ? v->gva.addr : 0,
+		.gpa = v->gpa.addr,
+		.ds = segment(&sregs->ds),
+		.ss = segment(&sregs->ss),
+	};
+
+	memcpy(m.instruction_bytes, v->insn_bytes, sizeof(m.instruction_bytes));
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		m.gprs[i] = gpr_get(regs, i);
+	memset(msg, 0, sizeof(*msg));
+	msg->type = HV_MESSAGE_GPA_INTERCEPT;
+	msg->payload_size = sizeof(m);
+	memcpy(msg->payload, &m, sizeof(m));
+}

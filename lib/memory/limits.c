@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* What higher VTLs leave to lower ones: the maps, the questions asked of them, and changes that
+ * happen as a whole or not at all (TLFS vsm.md, memory access protections). */
+#include "memory/mapping.h"
+
+#include <errno.h>
+
+/* --- questions --- */
+
+prot_t limits_effective(const struct memory *m, bool mbec, prot_t mask)
+{
+	const prot_t execute = PROT_KX | PROT_UX;
+	bool allowed;
+
+	if (mbec)
+		return mask;
+	allowed = mask & (m->ux_is_execute ? execute : PROT_KX);
+	return (prot_t)(allowed ? mask | execute : mask & ~execute);
+}
+
+struct limits_state limits_now(const struct memory *m, unsigned vtl)
+{
+	struct limits_state s = {.mbec = m->mbec[vtl]};
+
+	for (unsigned setter = vtl + 1; setter < m->vtl_count; setter++) {
+		if (!m->limits_on[setter])
+			continue;
+		s.maps[setter] = &m->limits[setter][vtl];
+		s.governed = true;
+	}
+	return s;
+}
+
+prot_t limits_get(const struct memory *m, const struct limits_state *s, uint64_t page,
+		  uint64_t *end)
+{
+	prot_t prot = PROT_ALL;
+
+	*end = UINT64_MAX;
+	for (unsigned setter = 0; setter < VSM_VTL_COUNT; setter++) {
+		uint64_t run;
+
+		if (!s->maps[setter])
+			continue;
+		prot &= limits_effective(m, s->mbec, protmap_get(s->maps[setter], page, &run));
+		*end = page_min(*end, run);
+	}
+	return prot;
+}
+
+/* The lowest setter whose mask lacks some of `wanted`, 0 if none; *prot: all masks together. */
+static uint8_t limits_setter(const struct memory *m, unsigned vtl, uint64_t page, prot_t wanted,
+			     prot_t *prot)
+{
+	struct limits_state s = limits_now(m, vtl);
+	uint8_t found = 0;
+
+	*prot = PROT_ALL;
+	for (unsigned setter = VSM_VTL_COUNT - 1; setter > vtl; setter--) {
+		prot_t mask;
+
+		if (!s.maps[setter])
+			continue;
+		mask = limits_effective(m, s.mbec, protmap_get(s.maps[setter], page, NULL));
+		*prot &= mask;
+		if (~mask & wanted)
+			found = (uint8_t)setter;
+	}
+	return found;
+}
+
+struct memory_rights memory_rights(const struct memory *m, unsigned vtl, uint64_t page)
+{
+	const struct overlay *o = overlay_at(m, vtl, page);
+	struct memory_rights rights = {.kind = MEMORY_NONE};
+
+	if (o) {
+		rights.kind = MEMORY_OVERLAY;
+		rights.prot = limits_effective(m, m->mbec[vtl], o->prot);
+	} else if (memory_region_of(m, page)) {
+		rights.kind = MEMORY_RAM;
+		rights.setter = limits_setter(m, vtl, page, PROT_ALL, &rights.prot);
+	}
+	return rights;
+}
+
+static prot_t wanted_prot(enum mem_access access, bool user)
+{
+	switch (access) {
+	case MEM_READ:
+		return PROT_R;
+	case MEM_WRITE:
+		return PROT_W;
+	case MEM_EXECUTE:
+		break;
+	}
+	return user ? PROT_UX : PROT_KX;
+}
+
+bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem_access access,
+		   bool user, uint8_t *setter)
+{
+	const struct overlay *o = overlay_at(m, vtl, page);
+	const struct memory_region *r = memory_region_of(m, page);
+	prot_t wanted = wanted_prot(access, user), prot = 0;
+	uint8_t who = 0;
+
+	if (o)
+		prot = limits_effective(m, m->mbec[vtl], o->prot);
+	else if (r)
+		who = limits_setter(m, vtl, page, wanted, &prot);
+	if (!o && r && r->read_only)
+		prot = (prot_t)(prot & ~PROT_W);
+	if (setter)
+		*setter = who;
+	return prot & wanted;
+}
+
+/* --- changes --- */
+
+/* Everything limited for `target` in [first, end) has changed: the host follows. */
+static int host_change(struct memory *m, unsigned target, uint64_t first, uint64_t end,
+		       const struct limits_state *before, enum alias_progress *progress)
+{
+	int error = 0;
+
+	*progress = ALIAS_TIGHTENED;
+	/* In an alias a limit never changes slots; only overlays beside it do, and only when
+	 * protections as such are turned on or off. */
+	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
+		error = view_refresh(m, target);
+	if (!error && m->enforcement == VSM_ENFORCEMENT_ALIAS)
+		error = alias_change(m, target, first, end, before, progress);
+	return error;
+}
+
+/* The old limits are in force again: the host goes back. Old slot lists always fit. */
+static int host_revert(struct memory *m, unsigned target, uint64_t first, uint64_t end,
+		       const struct limits_state *tried, enum alias_progress progress)
+{
+	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
+		view_refresh(m, target);
+	if (m->enforcement == VSM_ENFORCEMENT_SLOTS)
+		return 0;
+	return alias_revert(m, target, first, end, tried, progress);
+}
+
+static bool all_ram(const struct memory *m, uint64_t first, uint64_t end)
+{
+	for (size_t i = region_index(m, first); i < m->region_count && first < end; i++) {
+		if (m->regions[i].first > first)
+			return false;
+		first = m->regions[i].end;
+	}
+	return first >= end;
+}
+
+int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t first, uint64_t end,
+		 prot_t mask)
+{
+	struct protmap_undo undo;
+	struct limits_state before, tried;
+	enum alias_progress progress;
+	struct protmap uniform;
+	int r;
+
+	if (setter >= m->vtl_count || target >= setter || first >= end || (mask & ~PROT_ALL) ||
+	    !m->limits_on[setter])
+		return -EINVAL;
+	if (!all_ram(m, first, end))
+		return -ENXIO;
+	r = protmap_change(&m->limits[setter][target], first, end, mask, &undo);
+	if (r || undo.unchanged)
+		return r;
+	before = limits_now(m, target);
+	before.maps[setter] = &undo.old;
+	r = host_change(m, target, first, end, &before, &progress);
+	if (!r) {
+		protmap_commit(&undo);
+		return 0;
+	}
+	protmap_revert(&m->limits[setter][target], &undo);
+	protmap_init(&uniform, mask);
+	tried = limits_now(m, target);
+	tried.maps[setter] = &uniform;
+	if (host_revert(m, target, first, end, &tried, progress))
+		r = -ENOTRECOVERABLE;
+	return r;
+}
+
+/* One setter's limits on everybody. */
+struct regime {
+	bool on;
+	struct protmap maps[VSM_VTL_COUNT]; /* by target */
+};
+
+static void regime_swap(struct memory *m, unsigned setter, struct regime *other)
+{
+	struct regime mine = {.on = m->limits_on[setter]};
+
+	for (unsigned target = 0; target < VSM_VTL_COUNT; target++) {
+		mine.maps[target] = m->limits[setter][target];
+		m->limits[setter][target] = other->maps[target];
+	}
+	m->limits_on[setter] = other->on;
+	*other = mine;
+}
+
+/* The limits on `target` if `regime` were the setter's. */
+static struct limits_state regime_state(const struct memory *m, unsigned setter, unsigned target,
+					const struct regime *regime)
+{
+	struct limits_state s = limits_now(m, target);
+
+	s.maps[setter] = regime->on ? &regime->maps[target] : NULL;
+	s.governed = false;
+	for (unsigned i = 0; i < VSM_VTL_COUNT; i++)
+		s.governed |= s.maps[i] != NULL;
+	return s;
+}
+
+/* Puts `regime` in the place of the setter's limits; on success it then holds the old ones. */
+static int regime_change(struct memory *m, unsigned setter, struct regime *regime)
+{
+	enum alias_progress progress[VSM_VTL_COUNT];
+	struct limits_state other;
+	unsigned target;
+	int r = 0;
+
+	regime_swap(m, setter, regime);
+	for (target = 0; target < setter && !r; target++) {
+		other = regime_state(m, setter, target, regime);
+		r = host_change(m, target, 0, PAGES_ALL, &other, &progress[target]);
+	}
+	if (!r)
+		return 0;
+	regime_swap(m, setter, regime);
+	while (target-- > 0) {
+		other = regime_state(m, setter, target, regime);
+		if (host_revert(m, target, 0, PAGES_ALL, &other, progress[target]))
+			r = -ENOTRECOVERABLE;
+	}
+	return r;
+}
+
+static int regime_replace(struct memory *m, unsigned setter, bool on, prot_t mask)
+{
+	struct regime regime = {.on = on};
+	int r;
+
+	for (unsigned target = 0; target < VSM_VTL_COUNT; target++)
+		protmap_init(&regime.maps[target], mask);
+	r = regime_change(m, setter, &regime);
+	for (unsigned target = 0; target < VSM_VTL_COUNT && !r; target++)
+		protmap_clear(&regime.maps[target]);
+	return r;
+}
+
+int memory_limit_default(struct memory *m, unsigned setter, prot_t mask)
+{
+	if (!setter || setter >= m->vtl_count || (mask & ~PROT_ALL))
+		return -EINVAL;
+	if (m->limits_on[setter])
+		return m->limits[setter][0].default_mask == mask ? 0 : -EALREADY;
+	return regime_replace(m, setter, true, mask);
+}
+
+int memory_limit_drop(struct memory *m, unsigned setter)
+{
+	if (!setter || setter >= m->vtl_count)
+		return -EINVAL;
+	return m->limits_on[setter] ? regime_replace(m, setter, false, PROT_ALL) : 0;
+}
+
+int memory_set_mbec(struct memory *m, unsigned vtl, bool on)
+{
+	struct limits_state other;
+	enum alias_progress progress;
+	int r;
+
+	if (vtl >= m->vtl_count)
+		return -EINVAL;
+	if (m->mbec[vtl] == on)
+		return 0;
+	other = limits_now(m, vtl);
+	m->mbec[vtl] = on;
+	r = host_change(m, vtl, 0, PAGES_ALL, &other, &progress);
+	if (!r)
+		return 0;
+	other = limits_now(m, vtl);
+	m->mbec[vtl] = !on;
+	if (host_revert(m, vtl, 0, PAGES_ALL, &other, progress))
+		r = -ENOTRECOVERABLE;
+	return r;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Reference time: HV_X64_MSR_TIME_REF_COUNT and the reference TSC page (TLFS timers.md). */
+#ifndef VSM_LIB_MSR_REF_TSC_H
+#define VSM_LIB_MSR_REF_TSC_H
+
+#include <stdint.h>
+
+struct vsm_vcpu;
+
+/* The TSC as VTL `vtl` of the VP reads it. 0 or the errno of the failed kernel call. */
+int ref_tsc_guest_tsc(struct vsm_vcpu *vp, unsigned vtl, uint64_t *tsc);
+
+/* Rows of the synthetic MSR table. */
+int ref_tsc_read_count(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value);
+int ref_tsc_read_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value);
+int ref_tsc_write_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t value);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* Making and releasing a partition. */
+#include "partition/partition.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "msr/synthetic.h"
+#include "partition/options.h"
+#include "probe/probe.h"
+#include "vcpu/vcpu.h"
+
+/* Overlay pages: per VTL the hypercall and reference TSC page, per VP and VTL assist, SIMP, SIEFP. */
+#define OVERLAYS_PER_VTL       2
+#define OVERLAYS_PER_VP	       3
+
+#define HYPERCALL_PORT_DEFAULT 0xe7
+
+/* KVM advances RIP past an `out` to this port on its own (KVM_X86_QUIRK_OUT_7E_INC_RIP). */
+#define HYPERCALL_PORT_QUIRK 0x7e
+
+#define FLAGS_KNOWN	     VSM_PARTITION_MSR_EXITS
+#define QUIRKS_KNOWN	     VSM_QUIRK_UX_IS_EXECUTE
+
+static bool options_valid(const struct vsm_partition_options *o)
+{
+	return o->kvm_fd >= 0 && o->vm_fd >= 0 && o->topology <= VSM_TOPOLOGY_VM_PER_VTL &&
+	       o->enforcement <= VSM_ENFORCEMENT_ALIAS && o->exec_policy <= VSM_EXEC_RELAXED &&
+	       o->max_vtl < VSM_VTL_COUNT && o->hypercall_port != HYPERCALL_PORT_QUIRK &&
+	       o->kick_signal >= 0 && !(o->flags & ~FLAGS_KNOWN) && !(o->quirks & ~QUIRKS_KNOWN) &&
+	       (o->max_vps <= 1 || o->kick_signal);
+}
+
+static void options_default(struct vsm_partition_options *o)
+{
+	if (o->topology == VSM_TOPOLOGY_DEFAULT)
+		o->topology = VSM_TOPOLOGY_VM_PER_VTL;
+	if (o->enforcement == VSM_ENFORCEMENT_DEFAULT)
+		o->enforcement = VSM_ENFORCEMENT_ALIAS;
+	if (o->exec_policy == VSM_EXEC_DEFAULT)
+		o->exec_policy = VSM_EXEC_STRICT;
+	if (!o->max_vtl)
+		o->max_vtl = 1;
+	if (!o->hypercall_port)
+		o->hypercall_port = HYPERCALL_PORT_DEFAULT;
+	if (!o->max_vps)
+		o->max_vps = 1;
+}
+
+/* Names every needed capability the host lacks. */
+static int check_host(struct vsm_partition *p, int kvm_fd)
+{
+	struct vsm_probe *probe = calloc(1, sizeof(*probe));
+	int r;
+
+	if (!probe)
+		return -ENOMEM;
+	probe->size = sizeof(*probe);
+	r = probe_host_on(p->host, kvm_fd, probe);
+	for (size_t i = 0; !r && i < probe->entry_count; i++) {
+		const struct vsm_probe_entry *e = &probe->entries[i];
+
+		if (!e->needed || e->present)
+			continue;
+		partition_log(p, VSM_LOG_ERROR, "the host lacks %s (Linux %s): %s", e->name,
+			      e->since, e->loss);
+	}
+	if (!r && !probe->usable)
+		r = -ENOTSUP;
+	free(probe);
+	return r;
+}
+
+/* Learns sizes and limits from the VMM's VM. */
+static int learn_host(struct vsm_partition *p, const struct vsm_partition_options *o)
+{
+	const struct kvm_host *h = p->host;
+	int size = h->ops->get_vcpu_mmap_size(h, o->kvm_fd);
+	int xsave = h->ops->check_extension(h, o->vm_fd, KVM_CAP_XSAVE2);
+	int sync = h->ops->check_extension(h, o->vm_fd, KVM_CAP_SYNC_REGS);
+	int vps = h->ops->check_extension(h, o->vm_fd, KVM_CAP_MAX_VCPUS);
+
+	if (size < (int)sizeof(struct kvm_run))
+		return size < 0 ? size : -ENOTSUP;
+	p->run_size = (size_t)size;
+	p->xsave_size =
+		xsave > (int)sizeof(struct kvm_xsave) ? (size_t)xsave : sizeof(struct kvm_xsave);
+	p->sync_regs = sync > 0 && (sync & CPU_REGS) && (sync & CPU_SREGS);
+	if (!p->sync_regs)
+		partition_log(p, VSM_LOG_WARNING,
+			      "no KVM_CAP_SYNC_REGS: each exit costs two ioctls more");
+	return vps > 0 && o->max_vps > (uint32_t)vps ? -EINVAL : 0;
+}
+
+static int init_spaces(struct vsm_partition *p, const struct vsm_partition_options *o)
+{
+	const struct kvm_host *h = p->host;
+	int slots = h->ops->check_extension(h, o->vm_fd, KVM_CAP_NR_MEMSLOTS);
+	unsigned count = o->topology == VSM_TOPOLOGY_SINGLE_VM ? 1 : p->vtl_count;
+
+	if (slots <= (int)o->first_slot)
+		return slots < 0 ? slots : -EINVAL;
+	for (unsigned i = 0; i < count; i++) {
+		int fd = i ? h->ops->create_vm(h, o->kvm_fd) : o->vm_fd;
+		int r;
+
+		if (fd < 0)
+			return fd;
+		r = space_init(&p->spaces[i], fd, i != 0, i ? 0 : o->first_slot, (uint32_t)slots);
+		if (r) {
+			if (i)
+				h->ops->close_fd(h, fd);
+			return r;
+		}
+		p->space_count++;
+		/* Whether VTL0 has the library's APIC too shows with its first vCPU. */
+		r = msr_filter_install(p, fd, i != 0);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int init_memory(struct vsm_partition *p, const struct vsm_partition_options *o)
+{
+	struct memory_options mo = {
+		.enforcement = o->enforcement,
+		.exec_policy = o->exec_policy,
+		.vtl_count = p->vtl_count,
+		.overlay_pages = p->vtl_count * (OVERLAYS_PER_VTL + OVERLAYS_PER_VP * p->max_vps),
+		.slot_limit = p->spaces[0].slot_limit - p->spaces[0].first_slot,
+	};
+	int r = memory_init(&p->memory, p->host, &mo);
+
+	if (r)
+		return r;
+	p->memory.ux_is_execute = o->quirks & VSM_QUIRK_UX_IS_EXECUTE;
+	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++) {
+		struct vtl_partition *v = &p->vtls[vtl];
+
+		v->hypercall_page = overlay_create(&p->memory, vtl, PROT_R | PROT_KX | PROT_UX);
+		v->ref_tsc_page = overlay_create(&p->memory, vtl, PROT_R | PROT_KX | PROT_UX);
+		if (!v->hypercall_page || !v->ref_tsc_page)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int init(struct vsm_partition *p, const struct vsm_partition_options *o)
+{
+	int r = check_host(p, o->kvm_fd);
+
+	if (!r)
+		r = learn_host(p, o);
+	if (!r)
+		r = init_spaces(p, o);
+	if (!r)
+		r = init_memory(p, o);
+	if (r)
+		return r;
+	p->vps = calloc(p->max_vps, sizeof(struct vsm_vcpu *));
+	return p->vps ? 0 : -ENOMEM;
+}
+
+int partition_create_on(const struct kvm_host *host, const struct vsm_partition_options *options,
+			struct vsm_partition **out)
+{
+	struct vsm_partition_options o;
+	struct vsm_partition *p;
+	int r;
+
+	if (!out || options_copy_in(&o, sizeof(o), options) || !options_valid(&o))
+		return -EINVAL;
+	options_default(&o);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->vcpu_moved, NULL);
+	p->host = host;
+	p->kvm_fd = o.kvm_fd;
+	p->topology = o.topology;
+	p->vtl_count = (uint8_t)(o.max_vtl + 1);
+	p->hypercall_port = o.hypercall_port;
+	p->flags = o.flags;
+	p->quirks = o.quirks;
+	p->kick_signal = o.kick_signal;
+	p->log = o.log;
+	p->trace = o.trace;
+	p->callback_ctx = o.callback_ctx;
+	p->max_vps = o.max_vps;
+	p->enabled_vtls = 1;
+	p->start_ns = host->ops->clock_ns(host);
+	r = init(p, &o);
+	if (r) {
+		vsm_partition_destroy(p);
+		return r;
+	}
+	*out = p;
+	return 0;
+}
+
+int vsm_partition_create(const struct vsm_partition_options *options, struct vsm_partition **out)
+{
+	return partition_create_on(&kvm_linux_host, options, out);
+}
+
+void vsm_partition_destroy(struct vsm_partition *partition)
+{
+	struct vsm_partition *p = partition;
+
+	if (!p)
+		return;
+	for (uint32_t i = 0; p->vps && i < p->max_vps; i++)
+		vsm_vcpu_destroy(p->vps[i]);
+	free(p->vps);
+	for (unsigned i = 0; i < p->space_count; i++)
+		space_destroy(p->host, &p->spaces[i]);
+	memory_destroy(&p->memory);
+	pthread_cond_destroy(&p->vcpu_moved);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+struct vsm_vcpu *partition_vp(struct vsm_partition *p, struct vsm_vcpu *self, uint32_t index)
+{
+	if (index == HV_VP_INDEX_SELF)
+		return self;
+	return index < p->max_vps ? p->vps[index] : NULL;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Getting and setting a register by name. */
+#include "registers/places.h"
+
+#include <errno.h>
+
+const struct register_row *register_find(uint32_t name)
+{
+	size_t low = 0, high = register_table_size;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct register_row *row = &register_table[middle];
+
+		if (name < row->name)
+			high = middle;
+		else if (name - row->name >= row->count)
+			low = middle + 1;
+		else
+			return row;
+	}
+	return NULL;
+}
+
+static struct register_access access_to(struct vsm_vcpu *target, unsigned caller, unsigned vtl,
+					const struct register_row *row, uint32_t name)
+{
+	return (struct register_access){
+		.target = target,
+		.caller = caller,
+		.vtl = vtl,
+		.shared = row->flags & REGISTER_SHARED,
+		.where = row->where + (name - row->name) * row->step,
+	};
+}
+
+enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
+			    struct hv_register_value *value)
+{
+	const struct register_row *row = register_find(name);
+	struct register_access a;
+
+	if (!row)
+		return HV_INVALID_PARAMETER;
+	a = access_to(target, caller, vtl, row, name);
+	*value = (struct hv_register_value){0};
+	return row->place->get(&a, value);
+}
+
+enum hv_status register_set(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
+			    const struct hv_register_value *value)
+{
+	const struct register_row *row = register_find(name);
+	struct register_access a;
+
+	if (!row || !row->place->set || (row->flags & REGISTER_READ_ONLY))
+		return HV_INVALID_PARAMETER;
+	if (!row->place->wide && value->high)
+		return HV_INVALID_REGISTER_VALUE;
+	a = access_to(target, caller, vtl, row, name);
+	return row->place->set(&a, value);
+}
+
+enum hv_status register_status(const struct register_access *a, int error)
+{
+	switch (error) {
+	case 0:
+		return HV_SUCCESS;
+	case -EINVAL:
+		return HV_INVALID_REGISTER_VALUE;
+	case -ENOENT:
+		return HV_INVALID_PARAMETER;
+	case -ENOMEM:
+	case -ENOSPC:
+		return HV_INSUFFICIENT_MEMORY;
+	case -ENOTRECOVERABLE:
+		partition_die(a->target->partition,
+			      "a page could not be closed to a VTL that must not have it");
+		return HV_INSUFFICIENT_MEMORY;
+	default:
+		return HV_INVALID_VP_STATE;
+	}
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Architectural checks and conversions. */
+#include "registers/architecture.h"
+
+#include <string.h>
+
+/* System descriptor types of a TSS, 16 and 32/64 bit (Intel SDM 3A, table 3-2). */
+#define TSS_16	 0x1
+#define TSS_32	 0x9
+#define TSS_MASK (SEGMENT_TYPE & ~SEGMENT_BUSY)
+
+bool cr0_valid(uint64_t cr0)
+{
+	if (cr0 >> 32)
+		return false;
+	return (!(cr0 & CR0_PG) || (cr0 & CR0_PE)) && (!(cr0 & CR0_NW) || (cr0 & CR0_CD));
+}
+
+bool rflags_valid(uint64_t rflags)
+{
+	return !(rflags & RFLAGS_RESERVED);
+}
+
+bool pat_valid(uint64_t pat)
+{
+	for (unsigned i = 0; i < 8; i++, pat >>= 8) {
+		uint8_t type = pat & 0xff;
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+bool address_valid(uint64_t address, bool wide, uint64_t cr4)
+{
+	unsigned unused = cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	if (!wide)
+		return address <= UINT32_MAX;
+	return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+}
+
+uint64_t efer_with_lma(uint64_t efer, uint64_t cr0)
+{
+	efer &= ~EFER_LMA;
+	return (efer & EFER_LME) && (cr0 & CR0_PG) ? efer | EFER_LMA : efer;
+}
+
+bool segment_is_tss(uint16_t attributes)
+{
+	unsigned type = attributes & TSS_MASK;
+
+	return !(attributes & SEGMENT_NON_SYSTEM) && (type == TSS_16 || type == TSS_32);
+}
+
+void segment_to_kvm(struct kvm_segment *to, const struct hv_segment *from)
+{
+	uint16_t a = from->attributes;
+
+	memset(to, 0, sizeof(*to));
+	to->base = from->base;
+	to->limit = from->limit;
+	to->selector = from->selector;
+	to->type = a & SEGMENT_TYPE;
+	to->s = a >> 4 & 1;
+	to->dpl = a >> SEGMENT_DPL_SHIFT & 3;
+	to->present = a >> 7 & 1;
+	to->avl = a >> 12 & 1;
+	to->l = a >> 13 & 1;
+	to->db = a >> 14 & 1;
+	to->g = a >> 15 & 1;
+	to->unusable = !to->present;
+}
+
+void segment_from_kvm(struct hv_segment *to, const struct kvm_segment *from)
+{
+	unsigned present = from->present && !from->unusable;
+
+	to->base = from->base;
+	to->limit = from->limit;
+	to->selector = from->selector;
+	to->attributes = (uint16_t)((from->type & SEGMENT_TYPE) | (from->s & 1u) << 4 |
+				    (from->dpl & 3u) << SEGMENT_DPL_SHIFT | present << 7 |
+				    (from->avl & 1u) << 12 | (from->l & 1u) << 13 |
+				    (from->db & 1u) << 14 | (from->g & 1u) << 15);
+}
+
+void task_to_kvm(struct kvm_segment *to, const struct hv_segment *from)
+{
+	segment_to_kvm(to, from);
+	if (to->unusable)
+		to->type = TSS_32;
+	to->type |= SEGMENT_BUSY;
+	to->s = 0;
+	to->present = 1;
+	to->unusable = 0;
+}
+
+void table_to_kvm(struct kvm_dtable *to, const struct hv_table *from)
+{
+	memset(to, 0, sizeof(*to));
+	to->base = from->base;
+	to->limit = from->limit;
+}
+
+void table_from_kvm(struct hv_table *to, const struct kvm_dtable *from)
+{
+	memset(to, 0, sizeof(*to));
+	to->base = from->base;
+	to->limit = from->limit;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Registers of the local APIC: KVM's own for VTL0 where the VM has one, else the library's. */
+#include "registers/places.h"
+
+static bool apic_in_kernel(const struct register_access *a)
+{
+	return a->target->partition->kernel_irqchip && a->vtl == 0;
+}
+
+#define CR8_MAX 15
+
+static enum hv_status get_cr8(const struct register_access *a, struct hv_register_value *value)
+{
+	struct vp_vtl *v = register_holder(a);
+	struct kvm_sregs *sregs;
+	int r;
+
+	if (!apic_in_kernel(a)) {
+		value->low = lapic_cr8(&v->lapic);
+		return HV_SUCCESS;
+	}
+	r = vtl_cpu_sregs(&v->cpu, &sregs);
+	if (!r)
+		value->low = sregs->cr8;
+	return register_status(a, r);
+}
+
+static void change_cr8(struct kvm_sregs *sregs, const struct register_access *a,
+		       const struct hv_register_value *value)
+{
+	(void)a;
+	sregs->cr8 = value->low;
+}
+
+static enum hv_status set_cr8(const struct register_access *a,
+			      const struct hv_register_value *value)
+{
+	struct vp_vtl *v = register_holder(a);
+
+	if (value->low > CR8_MAX)
+		return HV_INVALID_REGISTER_VALUE;
+	if (apic_in_kernel(a))
+		return register_change_sregs(a, value, change_cr8);
+	lapic_set_cr8(&v->lapic, value->low);
+	/* Without an APIC of its own KVM takes CR8 from here at every entry. */
+	v->cpu.run->cr8 = value->low;
+	return HV_SUCCESS;
+}
+
+const struct register_place place_cr8 = {.get = get_cr8, .set = set_cr8};
+
+static enum hv_status get_apic_base(const struct register_access *a,
+				    struct hv_register_value *value)
+{
+	struct vp_vtl *v = register_holder(a);
+	struct kvm_sregs *sregs;
+	int r;
+
+	if (!apic_in_kernel(a)) {
+		value->low = v->lapic.base;
+		return HV_SUCCESS;
+	}
+	r = vtl_cpu_sregs(&v->cpu, &sregs);
+	if (!r)
+		value->low = sregs->apic_base;
+	return register_status(a, r);
+}
+
+const struct register_place place_apic_base = {.get = get_apic_base};
+
+static enum hv_status get_apic_id(const struct register_access *a, struct hv_register_value *value)
+{
+	value->low = a->target->apic_id;
+	return HV_SUCCESS;
+}
+
+const struct register_place place_apic_id = {.get = get_apic_id};

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* General, control and segment registers: what vtl_cpu.h keeps of a vCPU. */
+#include "registers/places.h"
+
+#include <string.h>
+
+#include "registers/architecture.h"
+
+/*
+ * KVM drops a queued exception when general registers are written (kernel: __set_regs()), now or at
+ * the next VTL switch: one that is queued is written again after them.
+ */
+static int keep_exception(struct vtl_cpu *cpu)
+{
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(cpu, &events);
+
+	if (!r && (events->exception.injected || events->exception.pending))
+		vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return r;
+}
+
+/* --- general registers --- */
+
+static enum hv_status get_gpr(const struct register_access *a, struct hv_register_value *value)
+{
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(&register_holder(a)->cpu, &regs);
+
+	if (!r)
+		memcpy(&value->low, (uint8_t *)regs + a->where, sizeof(value->low));
+	return register_status(a, r);
+}
+
+static enum hv_status put_gpr(const struct register_access *a, uint64_t value)
+{
+	struct vtl_cpu *cpu = &register_holder(a)->cpu;
+	struct kvm_regs *regs;
+	int r = keep_exception(cpu);
+
+	if (!r)
+		r = vtl_cpu_regs(cpu, &regs);
+	if (r)
+		return register_status(a, r);
+	memcpy((uint8_t *)regs + a->where, &value, sizeof(value));
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	return HV_SUCCESS;
+}
+
+static enum hv_status set_gpr(const struct register_access *a,
+			      const struct hv_register_value *value)
+{
+	return put_gpr(a, value->low);
+}
+
+const struct register_place place_gpr = {.get = get_gpr, .set = set_gpr};
+
+/* The processor does not enter a guest at an address that is not canonical. */
+static enum hv_status set_rip(const struct register_access *a,
+			      const struct hv_register_value *value)
+{
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
+
+	if (r)
+		return register_status(a, r);
+	if (!address_valid(value->low, true, sregs->cr4))
+		return HV_INVALID_REGISTER_VALUE;
+	return put_gpr(a, value->low);
+}
+
+const struct register_place place_rip = {.get = get_gpr, .set = set_rip};
+
+static enum hv_status set_rflags(const struct register_access *a,
+				 const struct hv_register_value *value)
+{
+	if (!rflags_valid(value->low))
+		return HV_INVALID_REGISTER_VALUE;
+	return put_gpr(a, value->low | RFLAGS_FIXED);
+}
+
+const struct register_place place_rflags = {.get = get_gpr, .set = set_rflags};
+
+/* --- control registers --- */
+
+enum hv_status register_change_sregs(const struct register_access *a,
+				     const struct hv_register_value *value, sregs_change change)
+{
+	struct vtl_cpu *cpu = &register_holder(a)->cpu;
+	struct kvm_sregs *sregs;
+	int r = keep_exception(cpu);
+
+	if (!r)
+		r = vtl_cpu_flush(cpu);
+	if (!r)
+		r = vtl_cpu_sregs(cpu, &sregs);
+	if (r)
+		return register_status(a, r);
+	change(sregs, a, value);
+	vtl_cpu_dirty(cpu, CPU_SREGS);
+	r = vtl_cpu_flush(cpu);
+	if (!r)
+		r = keep_exception(cpu);
+	return register_status(a, r);
+}
+
+static enum hv_status get_control(const struct register_access *a, struct hv_register_value *value)
+{
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
+
+	if (!r)
+		memcpy(&value->low, (uint8_t *)sregs + a->where, sizeof(value->low));
+	return register_status(a, r);
+}
+
+static void change_control(struct kvm_sregs *sregs, const struct register_access *a,
+			   const struct hv_register_value *value)
+{
+	memcpy((uint8_t *)sregs + a->where, &value->low, sizeof(value->low));
+}
+
+static enum hv_status set_control(const struct register_access *a,
+				  const struct hv_register_value *value)
+{
+	return register_change_sregs(a, value, change_control);
+}
+
+const struct register_place place_control = {.get = get_control, .set = set_control};
+
+/* EFER.LMA follows CR0.PG and EFER.LME: guests set one register at a time, KVM wants the three to
+ * agree at any time. */
+static void change_cr0(struct kvm_sregs *sregs, const struct register_access *a,
+		       const struct hv_register_value *value)
+{
+	(void)a;
+	sregs->cr0 = value->low | CR0_ET;
+	sregs->efer = efer_with_lma(sregs->efer, sregs->cr0);
+}
+
+static enum hv_status set_cr0(const struct register_access *a,
+			      const struct hv_register_value *value)
+{
+	if (!cr0_valid(value->low) || (a->vtl && !(value->low & CR0_PE)))
+		return HV_INVALID_REGISTER_VALUE;
+	return register_change_sregs(a, value, change_cr0);
+}
+
+const struct register_place place_cr0 = {.get = get_control, .set = set_cr0};
+
+static void change_efer(struct kvm_sregs *sregs, const struct register_access *a,
+			const struct hv_register_value *value)
+{
+	(void)a;
+	sregs->efer = efer_with_lma(value->low, sregs->cr0);
+}
+
+static enum hv_status set_efer(const struct register_access *a,
+			       const struct hv_register_value *value)
+{
+	return register_change_sregs(a, value, change_efer);
+}
+
+const struct register_place place_efer = {.get = get_control, .set = set_efer};
+
+/* --- segments and tables --- */
+
+static enum hv_status get_segment(const struct register_access *a, struct hv_register_value *value)
+{
+	struct hv_segment segment;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
+
+	if (r)
+		return register_status(a, r);
+	segment_from_kvm(&segment, (const void *)((uint8_t *)sregs + a->where));
+	memcpy(value, &segment, sizeof(segment));
+	return HV_SUCCESS;
+}
+
+static bool segment_valid(const struct hv_segment *segment)
+{
+	return !(segment->attributes & SEGMENT_RESERVED) &&
+	       address_valid(segment->base, true, CR4_LA57);
+}
+
+static void change_segment(struct kvm_sregs *sregs, const struct register_access *a,
+			   const struct hv_register_value *value)
+{
+	struct hv_segment segment;
+
+	memcpy(&segment, value, sizeof(segment));
+	segment_to_kvm((void *)((uint8_t *)sregs + a->where), &segment);
+}
+
+static enum hv_status set_segment(const struct register_access *a,
+				  const struct hv_register_value *value)
+{
+	struct hv_segment segment;
+
+	memcpy(&segment, value, sizeof(segment));
+	if (!segment_valid(&segment))
+		return HV_INVALID_REGISTER_VALUE;
+	return register_change_sregs(a, value, change_segment);
+}
+
+const struct register_place place_segment = {.wide = true, .get = get_segment, .set = set_segment};
+
+static void change_task(struct kvm_sregs *sregs, const struct register_access *a,
+			const struct hv_register_value *value)
+{
+	struct hv_segment segment;
+
+	(void)a;
+	memcpy(&segment, value, sizeof(segment));
+	task_to_kvm(&sregs->tr, &segment);
+}
+
+static enum hv_status set_task(const struct register_access *a,
+			       const struct hv_register_value *value)
+{
+	struct hv_segment segment;
+
+	memcpy(&segment, value, sizeof(segment));
+	if (!segment_valid(&segment) ||
+	    ((segment.attributes & SEGMENT_PRESENT) && !segment_is_tss(segment.attributes)))
+		return HV_INVALID_REGISTER_VALUE;
+	return register_change_sregs(a, value, change_task);
+}
+
+const struct register_place place_task = {.wide = true, .get = get_segment, .set = set_task};
+
+static enum hv_status get_table(const struct register_access *a, struct hv_register_value *value)
+{
+	struct hv_table table;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
+
+	if (r)
+		return register_status(a, r);
+	table_from_kvm(&table, (const void *)((uint8_t *)sregs + a->where));
+	memcpy(value, &table, sizeof(table));
+	return HV_SUCCESS;
+}
+
+static void change_table(struct kvm_sregs *sregs, const struct register_access *a,
+			 const struct hv_register_value *value)
+{
+	struct hv_table table;
+
+	memcpy(&table, value, sizeof(table));
+	table_to_kvm((void *)((uint8_t *)sregs + a->where), &table);
+}
+
+static enum hv_status set_table(const struct register_access *a,
+				const struct hv_register_value *value)
+{
+	struct hv_table table;
+
+	memcpy(&table, value, sizeof(table));
+	if (!address_valid(table.base, true, CR4_LA57))
+		return HV_INVALID_REGISTER_VALUE;
+	return register_change_sregs(a, value, change_table);
+}
+
+const struct register_place place_table = {.wide = true, .get = get_table, .set = set_table};

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Events a VTL's vCPU takes at its next entry: how a higher VTL answers an intercept with an
+ * exception. */
+#include "registers/places.h"
+
+#define VECTOR_COUNT 32
+#define VECTOR_NMI   2
+
+/* Exceptions that push an error code (Intel SDM 3A, table 6-1; AMD APM 2, table 8-1). */
+#define VECTORS_WITH_ERROR_CODE UINT32_C(0x60227d00)
+
+static bool has_error_code(unsigned vector)
+{
+	return VECTORS_WITH_ERROR_CODE >> vector & 1;
+}
+
+/* CR2 is one register for all VTLs. */
+static int page_fault_address(const struct register_access *a, struct kvm_sregs **sregs)
+{
+	return vtl_cpu_sregs(&vcpu_active(a->target)->cpu, sregs);
+}
+
+static enum hv_status get_event0(const struct register_access *a, struct hv_register_value *value)
+{
+	struct kvm_vcpu_events *events;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_events(&register_holder(a)->cpu, &events);
+
+	if (r || !(events->exception.injected || events->exception.pending))
+		return register_status(a, r);
+	value->low = HV_EVENT_PENDING | (uint64_t)events->exception.nr << HV_EVENT_VECTOR_SHIFT;
+	if (events->exception.has_error_code)
+		value->low |= HV_EVENT_DELIVER_ERROR_CODE | (uint64_t)events->exception.error_code
+								    << HV_EVENT_ERROR_CODE_SHIFT;
+	if (events->exception.nr != VECTOR_PF)
+		return HV_SUCCESS;
+	r = page_fault_address(a, &sregs);
+	if (!r)
+		value->high = sregs->cr2;
+	return register_status(a, r);
+}
+
+static enum hv_status clear_event(const struct register_access *a)
+{
+	struct vtl_cpu *cpu = &register_holder(a)->cpu;
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(cpu, &events);
+
+	if (r)
+		return register_status(a, r);
+	events->exception.injected = 0;
+	events->exception.pending = 0;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return HV_SUCCESS;
+}
+
+/* Only exceptions can be queued here, with a parameter for the one that has it in a register KVM
+ * lets us set. */
+static bool event_valid(const struct hv_register_value *value)
+{
+	unsigned vector = (value->low & HV_EVENT_VECTOR) >> HV_EVENT_VECTOR_SHIFT;
+
+	if ((value->low & ~HV_EVENT_EXCEPTION_VALID) || vector >= VECTOR_COUNT ||
+	    vector == VECTOR_NMI)
+		return false;
+	if ((value->low & HV_EVENT_DELIVER_ERROR_CODE) && !has_error_code(vector))
+		return false;
+	return !value->high || vector == VECTOR_PF;
+}
+
+static enum hv_status set_event0(const struct register_access *a,
+				 const struct hv_register_value *value)
+{
+	uint8_t vector = (value->low & HV_EVENT_VECTOR) >> HV_EVENT_VECTOR_SHIFT & 0xff;
+	int64_t error_code = -1;
+	struct kvm_sregs *sregs;
+	int r = 0;
+
+	if (!(value->low & HV_EVENT_PENDING))
+		return value->low || value->high ? HV_INVALID_REGISTER_VALUE : clear_event(a);
+	if (!event_valid(value))
+		return HV_INVALID_REGISTER_VALUE;
+	/* The processor wants one exactly where the exception has one. */
+	if (has_error_code(vector))
+		error_code = value->low & HV_EVENT_DELIVER_ERROR_CODE
+				     ? (int64_t)(value->low >> HV_EVENT_ERROR_CODE_SHIFT)
+				     : 0;
+	if (vector == VECTOR_PF) {
+		r = page_fault_address(a, &sregs);
+		if (r)
+			return register_status(a, r);
+	}
+	r = vtl_cpu_inject(&register_holder(a)->cpu, vector, error_code);
+	if (!r && vector == VECTOR_PF) {
+		sregs->cr2 = value->high;
+		vtl_cpu_dirty(&vcpu_active(a->target)->cpu, CPU_SREGS);
+	}
+	return register_status(a, r);
+}
+
+const struct register_place place_event0 = {.wide = true, .get = get_event0, .set = set_event0};
+
+/* The second half of an event: exceptions have none. */
+static enum hv_status get_event1(const struct register_access *a, struct hv_register_value *value)
+{
+	(void)a, (void)value;
+	return HV_SUCCESS;
+}
+
+static enum hv_status set_event1(const struct register_access *a,
+				 const struct hv_register_value *value)
+{
+	(void)a;
+	return value->low || value->high ? HV_INVALID_REGISTER_VALUE : HV_SUCCESS;
+}
+
+const struct register_place place_event1 = {.wide = true, .get = get_event1, .set = set_event1};
+
+/* --- interrupt state --- */
+
+/* KVM has two kinds of shadow (after STI, after MOV SS); the TLFS has one. */
+static enum hv_status get_interrupt_state(const struct register_access *a,
+					  struct hv_register_value *value)
+{
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(&register_holder(a)->cpu, &events);
+
+	if (r)
+		return register_status(a, r);
+	if (events->interrupt.shadow)
+		value->low |= HV_INTERRUPT_STATE_SHADOW;
+	if (events->nmi.masked)
+		value->low |= HV_INTERRUPT_STATE_NMI_MASKED;
+	return HV_SUCCESS;
+}
+
+static enum hv_status set_interrupt_state(const struct register_access *a,
+					  const struct hv_register_value *value)
+{
+	struct vtl_cpu *cpu = &register_holder(a)->cpu;
+	bool shadow = value->low & HV_INTERRUPT_STATE_SHADOW;
+	struct kvm_vcpu_events *events;
+	int r;
+
+	if (value->low & ~(HV_INTERRUPT_STATE_SHADOW | HV_INTERRUPT_STATE_NMI_MASKED))
+		return HV_INVALID_REGISTER_VALUE;
+	r = vtl_cpu_events(cpu, &events);
+	if (r)
+		return register_status(a, r);
+	if (shadow != !!events->interrupt.shadow)
+		events->interrupt.shadow = shadow ? KVM_X86_SHADOW_INT_STI : 0;
+	events->nmi.masked = !!(value->low & HV_INTERRUPT_STATE_NMI_MASKED);
+	events->flags |= KVM_VCPUEVENT_VALID_SHADOW;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return HV_SUCCESS;
+}
+
+const struct register_place place_interrupt_state = {.get = get_interrupt_state,
+						     .set = set_interrupt_state};

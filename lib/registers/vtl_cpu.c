@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* A vCPU's registers, moved through kvm_run where the host can and with ioctls where it cannot. */
+#include "registers/vtl_cpu.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Both travel with KVM_RUN when the host has KVM_CAP_SYNC_REGS; the rest never does. */
+#define SYNC_GROUPS (CPU_REGS | CPU_SREGS)
+
+_Static_assert(CPU_REGS == KVM_SYNC_X86_REGS && CPU_SREGS == KVM_SYNC_X86_SREGS,
+	       "groups are KVM's bits");
+
+/* More exits than any one instruction makes: the widest operand in 8-byte pieces, both ways, over
+ * a page boundary. */
+#define COMPLETE_EXITS 64
+
+int vtl_cpu_init(struct vtl_cpu *cpu, const struct kvm_host *host, int fd, size_t run_size,
+		 bool sync_regs)
+{
+	struct kvm_run *run;
+	int r = host->ops->map_vcpu(host, fd, run_size, &run);
+
+	if (r)
+		return r;
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->host = host;
+	cpu->fd = fd;
+	cpu->run = run;
+	cpu->run_size = run_size;
+	cpu->sync_regs = sync_regs;
+	if (sync_regs)
+		run->kvm_valid_regs = SYNC_GROUPS;
+	return 0;
+}
+
+void vtl_cpu_destroy(struct vtl_cpu *cpu)
+{
+	if (!cpu->run)
+		return;
+	cpu->host->ops->unmap_memory(cpu->host, cpu->run, cpu->run_size);
+	cpu->host->ops->close_fd(cpu->host, cpu->fd);
+	memset(cpu, 0, sizeof(*cpu));
+}
+
+/* Where the copies of the groups live. */
+static struct kvm_sync_regs *cpu_copy(struct vtl_cpu *cpu)
+{
+	return cpu->sync_regs ? &cpu->run->s.regs : &cpu->copy;
+}
+
+int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs)
+{
+	struct kvm_sync_regs *copy = cpu_copy(cpu);
+
+	if (!(cpu->valid & CPU_REGS)) {
+		int r = cpu->host->ops->get_regs(cpu->host, cpu->fd, &copy->regs);
+
+		if (r)
+			return r;
+		cpu->valid |= CPU_REGS;
+	}
+	*regs = &copy->regs;
+	return 0;
+}
+
+int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs)
+{
+	struct kvm_sync_regs *copy = cpu_copy(cpu);
+
+	if (!(cpu->valid & CPU_SREGS)) {
+		int r = cpu->host->ops->get_sregs(cpu->host, cpu->fd, &copy->sregs);
+
+		if (r)
+			return r;
+		cpu->valid |= CPU_SREGS;
+	}
+	*sregs = &copy->sregs;
+	return 0;
+}
+
+int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events)
+{
+	if (!(cpu->valid & CPU_EVENTS)) {
+		int r = cpu->host->ops->get_vcpu_events(cpu->host, cpu->fd, &cpu->copy.events);
+
+		if (r)
+			return r;
+		cpu->valid |= CPU_EVENTS;
+	}
+	*events = &cpu->copy.events;
+	return 0;
+}
+
+int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs, struct kvm_sregs **sregs)
+{
+	int r = vtl_cpu_regs(cpu, regs);
+
+	return r ? r : vtl_cpu_sregs(cpu, sregs);
+}
+
+void vtl_cpu_dirty(struct vtl_cpu *cpu, unsigned groups)
+{
+	cpu->dirty |= (uint8_t)groups;
+}
+
+static int cpu_write(struct vtl_cpu *cpu, unsigned group)
+{
+	struct kvm_sync_regs *copy = cpu_copy(cpu);
+
+	switch (group) {
+	case CPU_REGS:
+		return cpu->host->ops->set_regs(cpu->host, cpu->fd, &copy->regs);
+	case CPU_SREGS:
+		return cpu->host->ops->set_sregs(cpu->host, cpu->fd, &copy->sregs);
+	default:
+		return cpu->host->ops->set_vcpu_events(cpu->host, cpu->fd, &cpu->copy.events);
+	}
+}
+
+/* Writes those of `groups` that are dirty. */
+static int cpu_write_dirty(struct vtl_cpu *cpu, unsigned groups)
+{
+	/* Special registers first: KVM clears queued exceptions when general registers are set, so
+	 * events go last. */
+	static const uint8_t order[] = {CPU_SREGS, CPU_REGS, CPU_EVENTS};
+	int result = 0;
+
+	for (size_t i = 0; i < sizeof(order); i++) {
+		unsigned group = order[i];
+		int r;
+
+		if (!(cpu->dirty & groups & group))
+			continue;
+		r = cpu_write(cpu, group);
+		cpu->dirty &= (uint8_t)~group;
+		if (r) {
+			cpu->valid &= (uint8_t)~group;
+			result = result ? result : r;
+		}
+	}
+	return result;
+}
+
+int vtl_cpu_flush(struct vtl_cpu *cpu)
+{
+	return cpu->dirty ? cpu_write_dirty(cpu, CPU_GROUPS) : 0;
+}
+
+void vtl_cpu_forget(struct vtl_cpu *cpu)
+{
+	cpu->valid &= cpu->dirty;
+}
+
+/*
+ * KVM_SET_REGS, and its form in kvm_run, drops a queued exception (kernel: __set_regs()). With both
+ * to be written, nothing may follow the events.
+ */
+static int cpu_prepare(struct vtl_cpu *cpu)
+{
+	if (!cpu->sync_regs || (cpu->dirty & CPU_EVENTS))
+		return cpu_write_dirty(cpu, CPU_GROUPS);
+	cpu->run->kvm_dirty_regs = cpu->dirty & SYNC_GROUPS;
+	cpu->dirty = 0;
+	return 0;
+}
+
+int vtl_cpu_run(struct vtl_cpu *cpu)
+{
+	int r = cpu->dirty ? cpu_prepare(cpu) : 0;
+
+	if (r)
+		return r;
+	r = cpu->host->ops->run(cpu->host, cpu->fd);
+	cpu->run->kvm_dirty_regs = 0;
+	cpu->valid = cpu->sync_regs ? SYNC_GROUPS : 0;
+	return r;
+}
+
+/* Answers the exit a half-done instruction made with nothing. */
+static void cpu_answer_zero(struct kvm_run *run)
+{
+	if (run->exit_reason == KVM_EXIT_MMIO && !run->mmio.is_write)
+		memset(run->mmio.data, 0, sizeof(run->mmio.data));
+}
+
+int vtl_cpu_complete(struct vtl_cpu *cpu)
+{
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (r)
+		return r;
+	/* Ends a repeated string instruction with this iteration; no other instruction's pending
+	 * part reads RCX again. */
+	regs->rcx = 1;
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	for (unsigned i = 0; i < COMPLETE_EXITS; i++) {
+		cpu_answer_zero(cpu->run);
+		cpu->run->immediate_exit = 1;
+		r = vtl_cpu_run(cpu);
+		cpu->run->immediate_exit = 0;
+		if (r == -EINTR) {
+			cpu->unfinished = false;
+			return 0;
+		}
+		if (r)
+			return r;
+	}
+	return -EIO;
+}
+
+int vtl_cpu_inject(struct vtl_cpu *cpu, uint8_t vector, int64_t error_code)
+{
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(cpu, &events);
+
+	if (r)
+		return r;
+	events->exception.injected = 1;
+	events->exception.pending = 0;
+	events->exception.nr = vector;
+	events->exception.has_error_code = error_code >= 0;
+	events->exception.error_code = error_code >= 0 ? (uint32_t)error_code : 0;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return 0;
+}

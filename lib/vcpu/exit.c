@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Exit reasons, dispatched in one table. */
+#include "vcpu/exit.h"
+
+#include "vcpu/interrupt.h"
+#include "vcpu/vcpu.h"
+
+typedef int (*exit_handler)(struct vsm_vcpu *vp);
+
+static int exit_io(struct vsm_vcpu *vp)
+{
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+
+	if (cpu->run->io.port == vp->partition->hypercall_port)
+		return exit_hypercall(vp);
+	cpu->unfinished = true;
+	return EXIT_TO_VMM;
+}
+
+/* The window was asked for by the run loop, which looks for the interrupt again. */
+static int exit_irq_window(struct vsm_vcpu *vp)
+{
+	vcpu_active(vp)->cpu.run->request_interrupt_window = 0;
+	return EXIT_RESUME;
+}
+
+/* With a local APIC of the library's, an interrupt may be waiting already. */
+static int exit_hlt(struct vsm_vcpu *vp)
+{
+	return lapic_highest(&vcpu_active(vp)->lapic) >= 0 ? EXIT_RESUME : EXIT_TO_VMM;
+}
+
+/* The guest changed CR8; the run loop took the new value over. */
+static int exit_set_tpr(struct vsm_vcpu *vp)
+{
+	return interrupt_user_apic(vp, vp->active_vtl) ? EXIT_RESUME : EXIT_TO_VMM;
+}
+
+/* Reasons without a row go to the VMM. */
+static const exit_handler handlers[] = {
+	[KVM_EXIT_IO] = exit_io,
+	[KVM_EXIT_MMIO] = exit_mmio,
+	[KVM_EXIT_X86_RDMSR] = exit_rdmsr,
+	[KVM_EXIT_X86_WRMSR] = exit_wrmsr,
+	[KVM_EXIT_INTERNAL_ERROR] = exit_internal_error,
+	[KVM_EXIT_DEBUG] = exit_debug,
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = exit_irq_window,
+	[KVM_EXIT_HLT] = exit_hlt,
+	[KVM_EXIT_SET_TPR] = exit_set_tpr,
+};
+
+#define HANDLERS (sizeof(handlers) / sizeof(handlers[0]))
+
+int exit_handle(struct vsm_vcpu *vp)
+{
+	uint32_t reason = vcpu_active(vp)->cpu.run->exit_reason;
+
+	if (reason < HANDLERS && handlers[reason])
+		return handlers[reason](vp);
+	return EXIT_TO_VMM;
+}

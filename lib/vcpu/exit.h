@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* What the run loop does with each way KVM_RUN can end. */
+#ifndef VSM_LIB_VCPU_EXIT_H
+#define VSM_LIB_VCPU_EXIT_H
+
+struct vsm_vcpu;
+struct violation;
+
+/* Results of a handler; a negative one is an errno that ends vsm_vcpu_run(). */
+enum exit_action {
+	EXIT_RESUME = 0, /* dealt with: run on */
+	EXIT_TO_VMM = 1, /* the VMM's business: return with kvm_run as it is */
+};
+
+/* Dispatches on the active VTL's exit_reason. */
+int exit_handle(struct vsm_vcpu *vp);
+
+/* KVM_RUN failed with EFAULT: an access KVM could not make for the guest. */
+int exit_fault(struct vsm_vcpu *vp);
+
+/* One exit reason each. */
+int exit_hypercall(struct vsm_vcpu *vp); /* KVM_EXIT_IO on the hypercall port */
+int exit_rdmsr(struct vsm_vcpu *vp);
+int exit_wrmsr(struct vsm_vcpu *vp);
+int exit_mmio(struct vsm_vcpu *vp);
+int exit_internal_error(struct vsm_vcpu *vp);
+int exit_debug(struct vsm_vcpu *vp);
+
+/*
+ * Acts on a violation found at the active VTL: steps an access that is allowed, or tells the VTL that forbade it. The
+ * vCPU's state is as before the instruction. v->setter 0 and not allowed_here: EXIT_TO_VMM.
+ */
+int violation_handle(struct vsm_vcpu *vp, const struct violation *v);
+
+#endif

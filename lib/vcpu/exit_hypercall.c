@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `out` on the hypercall port: hypercalls, VTL calls and VTL returns.
+ *
+ * The port alone proves nothing: any guest code can write to it. What counts is that CS:RIP, walked through
+ * the guest's page tables, lies at one of the code page's entries in this VTL's overlay, in protected mode
+ * at CPL 0 (TLFS hypercall-interface.md, "Legal Hypercall Environments"); anything else gets #UD.
+ */
+#include <errno.h>
+
+#include "hypercall/hypercall.h"
+#include "intercept/intercept.h"
+#include "vcpu/exit.h"
+#include "vcpu/switch.h"
+#include "vcpu/trace.h"
+#include "vcpu/vcpu.h"
+
+#define OUT_LENGTH 2
+
+struct caller {
+	struct vtl_cpu *cpu;
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	uint64_t rip; /* of the `out` */
+};
+
+/* Which entry of the code page the exit came from; c->rip becomes that of the `out`. */
+static enum hypercall_entry find_entry(struct vsm_vcpu *vp, struct caller *c)
+{
+	struct vsm_partition *p = vp->partition;
+	unsigned vtl = vp->active_vtl, out_offset, offset;
+	struct overlay *page = p->vtls[vtl].hypercall_page;
+	gva_t rip = cpu_linear_rip(c->sregs, c->regs->rip);
+	struct access_fault fault;
+	struct walk_result at;
+	enum hypercall_entry entry;
+
+	if (!page->enabled || !cpu_protected(c->sregs) || cpu_cpl(c->sregs))
+		return HYPERCALL_ENTRY_NONE;
+	if (walk(&p->memory, vtl, c->sregs, rip, MEM_EXECUTE, false, &at, &fault))
+		return HYPERCALL_ENTRY_NONE;
+	if (overlay_at(&p->memory, vtl, gpa_page(at.gpa)) != page)
+		return HYPERCALL_ENTRY_NONE;
+	offset = (unsigned)gpa_offset(at.gpa);
+	entry = hypercall_page_entry(offset, &out_offset);
+	c->rip = c->regs->rip - (offset - out_offset);
+	return entry;
+}
+
+/* RIP is set whatever it was: KVM then does not move it again when the exit completes. */
+static void set_rip(struct caller *c, uint64_t rip)
+{
+	c->regs->rip = rip;
+	vtl_cpu_dirty(c->cpu, CPU_REGS);
+}
+
+/* The exception belongs to the instruction: RIP stays at it. */
+static int raise_ud(struct vsm_vcpu *vp, struct caller *c)
+{
+	partition_log(vp->partition, VSM_LOG_DEBUG,
+		      "VP %u VTL%u: #UD for an illegal use of the hypercall port at RIP %#llx",
+		      vp->index, vp->active_vtl, (unsigned long long)c->rip);
+	set_rip(c, c->rip);
+	return vtl_cpu_inject(c->cpu, VECTOR_UD, -1);
+}
+
+/* An `out` from anywhere else. RIP is at it or past it, and it may be any of the encodings. */
+static int raise_ud_elsewhere(struct vsm_vcpu *vp, struct caller *c)
+{
+	uint64_t rip = c->regs->rip;
+	uint8_t before[OUT_LENGTH];
+	struct access_fault fault;
+	size_t got;
+
+	c->rip = rip;
+	if (!walk_fetch(&vp->partition->memory, vp->active_vtl, c->sregs,
+			cpu_linear_rip(c->sregs, rip - OUT_LENGTH), before, sizeof(before), &got,
+			&fault) &&
+	    before[0] == 0xe6 && before[1] == vp->partition->hypercall_port)
+		c->rip = rip - OUT_LENGTH;
+	return raise_ud(vp, c);
+}
+
+static int do_switch(struct vsm_vcpu *vp, struct caller *c, bool call, uint64_t control)
+{
+	int r;
+
+	set_rip(c, c->rip + OUT_LENGTH);
+	r = call ? switch_call(vp, control) : switch_return(vp, control);
+	if (r == 0)
+		return raise_ud(vp, c);
+	return r < 0 ? r : EXIT_RESUME;
+}
+
+/* The control input of a VTL call or return made through its own entry: RCX, or EDX:EAX. */
+static uint64_t direct_control(const struct caller *c)
+{
+	if (cpu_64bit(c->sregs))
+		return c->regs->rcx;
+	return (c->regs->rdx << 32) | (uint32_t)c->regs->rax;
+}
+
+/* The caller's VTL may not touch its own input or output page: the access is the intercept. */
+static int intercept_page(struct vsm_vcpu *vp, struct caller *c, const struct access_fault *fault)
+{
+	struct violation v = {
+		.setter = fault->setter,
+		.access = fault->access,
+		.gpa = fault->gpa,
+		.insn_length = OUT_LENGTH,
+	};
+
+	set_rip(c, c->rip);
+	return violation_handle(vp, &v);
+}
+
+static int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
+{
+	struct hypercall_result result = {0};
+	int r = hypercall_execute(vp, &result);
+
+	if (r)
+		return r;
+	switch (result.outcome) {
+	case HYPERCALL_DONE:
+	case HYPERCALL_AGAIN:
+		vp->stats.hypercalls++;
+		vp->stats.hypercall_errors += result.status != HV_SUCCESS;
+		trace_hypercall(vp, &result);
+		set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + OUT_LENGTH : c->rip);
+		return EXIT_RESUME;
+	case HYPERCALL_VTL_CALL:
+		return do_switch(vp, c, true, result.control);
+	case HYPERCALL_VTL_RETURN:
+		return do_switch(vp, c, false, result.control);
+	case HYPERCALL_FAULT:
+		return intercept_page(vp, c, &result.fault);
+	case HYPERCALL_UD:
+		break;
+	}
+	return raise_ud(vp, c);
+}
+
+int exit_hypercall(struct vsm_vcpu *vp)
+{
+	struct caller c = {.cpu = &vcpu_active(vp)->cpu};
+	int r = vtl_cpu_state(c.cpu, &c.regs, &c.sregs);
+
+	if (r)
+		return r;
+	switch (find_entry(vp, &c)) {
+	case HYPERCALL_ENTRY_HYPERCALL:
+		return do_hypercall(vp, &c);
+	case HYPERCALL_ENTRY_VTL_CALL:
+		return do_switch(vp, &c, true, direct_control(&c));
+	case HYPERCALL_ENTRY_VTL_RETURN:
+		return do_switch(vp, &c, false, direct_control(&c));
+	case HYPERCALL_ENTRY_NONE:
+		break;
+	}
+	return raise_ud_elsewhere(vp, &c);
+}

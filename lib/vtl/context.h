@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* HV_INITIAL_VP_CONTEXT: what a VTL starts with on a VP. */
+#ifndef VSM_LIB_VTL_CONTEXT_H
+#define VSM_LIB_VTL_CONTEXT_H
+
+#include <stdbool.h>
+#include "hv/vsm.h"
+#include "registers/vtl_cpu.h"
+
+/*
+ * Could a processor run in this context, in protected mode? Real mode is not for VTLs above 0 (TLFS
+ * vsm.md). What depends on the processor model (reserved bits of CR3 and CR4) is left to KVM.
+ */
+bool context_valid(const struct hv_initial_vp_context *c);
+
+/*
+ * Writes a valid context to the vCPU, at once. Its local APIC's base and TPR stay. -EINVAL: KVM
+ * refuses it; else the errno of the failed call. The vCPU's earlier state is put back on failure.
+ */
+int context_load(struct vtl_cpu *cpu, const struct hv_initial_vp_context *c);
+
+#endif
