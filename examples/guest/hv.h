@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Hyper-V as a guest sees it: numbers and layouts of the TLFS, and the calls a payload makes. */
+#ifndef GUEST_HV_H
+#define GUEST_HV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Synthetic MSRs. */
+#define HV_MSR_GUEST_OS_ID    0x40000000
+#define HV_MSR_HYPERCALL      0x40000001
+#define HV_MSR_VP_INDEX	      0x40000002
+#define HV_MSR_TIME_REF_COUNT 0x40000020
+#define HV_MSR_REFERENCE_TSC  0x40000021
+#define HV_MSR_VP_ASSIST_PAGE 0x40000073
+#define HV_MSR_SCONTROL	      0x40000080
+#define HV_MSR_SIMP	      0x40000083
+#define HV_MSR_EOM	      0x40000084
+#define HV_MSR_SINT0	      0x40000090
+
+#define HV_ENABLE	      1 /* bit 0 of the MSRs that place a page */
+#define HV_SINT_AUTO_EOI      (UINT64_C(1) << 17)
+
+/* Hypercalls. */
+#define HV_MODIFY_PROTECTION_MASK 0x0c
+#define HV_ENABLE_PARTITION_VTL	  0x0d
+#define HV_ENABLE_VP_VTL	  0x0f
+#define HV_GET_VP_REGISTERS	  0x50
+#define HV_SET_VP_REGISTERS	  0x51
+#define HV_FAST			  (UINT64_C(1) << 16)
+#define HV_REPS(n)		  ((uint64_t)(n) << 32)
+#define HV_STATUS(result)	  ((uint16_t)(result))
+#define HV_REPS_DONE(result)	  ((unsigned)((result) >> 32 & 0xfff))
+
+#define HV_SUCCESS		  0
+#define HV_INVALID_PARAMETER	  5
+#define HV_ACCESS_DENIED	  6
+
+#define HV_PARTITION_SELF	  UINT64_MAX
+#define HV_VP_SELF		  0xfffffffe
+#define HV_OWN_VTL		  0
+#define HV_VTL(n)		  (0x10 | (n)) /* HV_INPUT_VTL: use this one */
+
+/* Registers of HvCallGetVpRegisters and HvCallSetVpRegisters. */
+#define HV_REGISTER_PENDING_EVENT 0x00010004
+#define HV_REGISTER_RAX		  0x00020000
+#define HV_REGISTER_RIP		  0x00020010
+#define HV_REGISTER_LSTAR	  0x00080009
+#define HV_REGISTER_CODE_OFFSETS  0x000d0002
+#define HV_REGISTER_VP_STATUS	  0x000d0003
+#define HV_REGISTER_PARTITION_CFG 0x000d0007
+
+/* HvRegisterVsmPartitionConfig */
+#define HV_CONFIG_PROTECTION	  1
+#define HV_CONFIG_DEFAULT_MASK(m) ((uint64_t)(m) << 1)
+
+/* HV_MAP_GPA_FLAGS, as protection masks */
+#define HV_NO_ACCESS		 0
+#define HV_R			 1
+#define HV_W			 2
+#define HV_X			 12 /* in kernel and user mode */
+#define HV_RWX			 (HV_R | HV_W | HV_X)
+
+#define HV_MESSAGE_GPA_INTERCEPT 0x80000001
+
+enum hv_access {
+	HV_ACCESS_READ,
+	HV_ACCESS_WRITE,
+	HV_ACCESS_EXECUTE,
+};
+
+struct hv_segment {
+	uint64_t base;
+	uint32_t limit;
+	uint16_t selector;
+	uint16_t attributes;
+};
+
+/* HV_MESSAGE with a memory intercept in it */
+struct hv_intercept {
+	uint32_t type;
+	uint8_t payload_size;
+	uint8_t flags; /* bit 0: more messages wait, write EOM */
+	uint16_t reserved;
+	uint64_t origin;
+	uint32_t vp_index;
+	uint8_t instruction_length; /* bits 3:0 */
+	uint8_t access;		    /* enum hv_access */
+	uint16_t execution_state;
+	struct hv_segment cs;
+	uint64_t rip, rflags;
+	uint32_t cache_type;
+	uint8_t instruction_byte_count;
+	uint8_t access_info;
+	uint16_t reserved2;
+	uint64_t gva, gpa;
+	uint8_t instruction_bytes[16];
+	uint8_t rest[160];
+};
+_Static_assert(sizeof(struct hv_intercept) == 256, "HV_MESSAGE");
+_Static_assert(offsetof(struct hv_intercept, gpa) == 16 + 0x38, "HV_X64_MEMORY_INTERCEPT_MESSAGE");
+
+/* The start of HV_VP_ASSIST_PAGE */
+struct hv_assist {
+	uint32_t apic_assist, reserved;
+	uint32_t entry_reason;
+	uint32_t vina;
+	uint64_t rax, rcx; /* what a return that is not `fast` gives back */
+};
+_Static_assert(offsetof(struct hv_assist, rax) == 16, "HV_VP_ASSIST_PAGE");
+
+#define HV_ENTRY_CALL	   1
+#define HV_ENTRY_INTERRUPT 2
+
+/* Is the hypervisor one with the Hyper-V interface; may this guest use VSM? (CPUID) */
+bool hv_present(void);
+bool hv_has_vsm(void);
+
+/*
+ * Registers the guest OS, shows the hypercall page, asks for the VTL call and return offsets. Each
+ * VTL does it for itself.
+ */
+void hv_setup(void);
+
+/* The hypercall page of this copy of the library, and its three entries. */
+extern uint8_t hv_page[4096];
+extern void *hv_call_entry, *hv_vtl_call_entry, *hv_vtl_return_entry;
+
+/* A hypercall with its input and output in memory (or, with HV_FAST, in the two arguments). */
+uint64_t hv_call(uint64_t control, uint64_t input, uint64_t output);
+
+/* One register of this VP; vtl: HV_OWN_VTL or HV_VTL(n). Return the status. */
+uint16_t hv_get_register(uint8_t vtl, uint32_t name, uint64_t *value);
+uint16_t hv_set_register(uint8_t vtl, uint32_t name, uint64_t value);
+
+/* Raises an exception with error code 0 in a lower VTL when it is next entered. */
+uint16_t hv_inject(uint8_t vtl, uint8_t vector);
+
+/* Restricts VTL0 on `count` pages from `gpa` on. Returns the hypercall's result value. */
+uint64_t hv_protect(const void *gpa, size_t count, uint32_t mask);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VTL call and VTL1's entry. General registers are shared, RSP and RIP are not: each VTL finds its
+ * stack as it left it, and everything else as the other left it.
+ */
+
+	.text
+	.code64
+
+	/* void vtl_call(struct vtl_args *args) */
+	.globl vtl_call
+vtl_call:
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	push	%rdi
+	mov	(%rdi), %rdx
+	mov	8(%rdi), %r8
+	mov	16(%rdi), %r9
+	mov	24(%rdi), %r10
+	xor	%ecx, %ecx			/* the call's control input: all reserved */
+	xor	%eax, %eax
+	call	*hv_vtl_call_entry(%rip)
+	cld
+	pop	%rdi
+	mov	%rdx, (%rdi)
+	mov	%r8, 8(%rdi)
+	mov	%r9, 16(%rdi)
+	mov	%r10, 24(%rdi)
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	ret
+
+	/*
+	 * VTL1's first instruction, by its initial context. The frame stays at the stack's top; a
+	 * VTL return is a call that comes back at VTL1's next entry.
+	 */
+	.globl vtl_entry
+vtl_entry:
+	sub	$15 * 8, %rsp
+vtl_next:
+	mov	%rax, (%rsp)
+	mov	%rcx, 8(%rsp)
+	mov	%rdx, 16(%rsp)
+	mov	%rbx, 24(%rsp)
+	mov	%rbp, 32(%rsp)
+	mov	%rsi, 40(%rsp)
+	mov	%rdi, 48(%rsp)
+	mov	%r8, 56(%rsp)
+	mov	%r9, 64(%rsp)
+	mov	%r10, 72(%rsp)
+	mov	%r11, 80(%rsp)
+	mov	%r12, 88(%rsp)
+	mov	%r13, 96(%rsp)
+	mov	%r14, 104(%rsp)
+	mov	%r15, 112(%rsp)
+	cld
+	mov	%rsp, %rdi
+	call	vtl_entered
+	mov	%rax, %rcx			/* the return's control input */
+	mov	(%rsp), %rax
+	mov	16(%rsp), %rdx
+	mov	24(%rsp), %rbx
+	mov	32(%rsp), %rbp
+	mov	40(%rsp), %rsi
+	mov	48(%rsp), %rdi
+	mov	56(%rsp), %r8
+	mov	64(%rsp), %r9
+	mov	72(%rsp), %r10
+	mov	80(%rsp), %r11
+	mov	88(%rsp), %r12
+	mov	96(%rsp), %r13
+	mov	104(%rsp), %r14
+	mov	112(%rsp), %r15
+	call	*hv_vtl_return_entry(%rip)
+	jmp	vtl_next
+
+	.bss
+	.align 16
+	.skip	16384
+	.globl vtl_stack_top
+vtl_stack_top:
+	.skip	16				/* keeps the symbol inside its section */
+
+	.section .note.GNU-stack, "", @progbits

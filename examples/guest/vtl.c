@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* Enabling VTL1, and the frame of a VTL1 that answers calls and intercepts. */
+#include "console.h"
+#include "cpu.h"
+#include "guest.h"
+#include "hv.h"
+#include "trap.h"
+#include "vtl.h"
+
+#define CODE64		0xa09b /* present, code, accessed, L, G */
+#define DATA		0xc093
+#define BUSY_TSS	0x008b
+#define LDT		0x0082
+#define CR0		0x80010033 /* as boot.S */
+#define CR4		0x620
+#define EFER		0x500 /* LME, LMA */
+#define PAT_RESET	UINT64_C(0x0007040600070406)
+#define RETURN_RESTORES 0
+#define RETURN_FAST	1
+
+struct hv_table {
+	uint16_t pad[3];
+	uint16_t limit;
+	uint64_t base;
+};
+
+/* HvCallEnableVpVtl's input with HV_INITIAL_VP_CONTEXT */
+struct enable_vp_input {
+	uint64_t partition;
+	uint32_t vp;
+	uint8_t vtl;
+	uint8_t reserved[3];
+	uint64_t rip, rsp, rflags;
+	struct hv_segment cs, ds, es, fs, gs, ss, tr, ldtr;
+	struct hv_table idtr, gdtr;
+	uint64_t efer, cr0, cr3, cr4, pat;
+};
+_Static_assert(sizeof(struct enable_vp_input) == 240, "HvCallEnableVpVtl");
+
+struct enable_partition_input {
+	uint64_t partition;
+	uint8_t vtl, flags;
+	uint8_t reserved[6];
+};
+
+extern char vtl_entry[], vtl_stack_top[];
+extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
+
+static uint8_t assist_page[PAGE_SIZE] PAGE_ALIGNED;
+static uint8_t message_page[PAGE_SIZE] PAGE_ALIGNED;
+extern volatile struct hv_assist vtl_assist __attribute__((alias("assist_page")));
+extern volatile struct hv_intercept vtl_message __attribute__((alias("message_page")));
+
+static void fill_context(struct enable_vp_input *in, const struct vtl_image *image)
+{
+	struct hv_segment data = {.limit = UINT32_MAX, .selector = 0x10, .attributes = DATA};
+
+	in->rip = (uint64_t)image->entry;
+	in->rsp = (uint64_t)image->stack_top;
+	in->rflags = 2;
+	in->cs = (struct hv_segment){.limit = UINT32_MAX, .selector = 8, .attributes = CODE64};
+	in->ds = in->es = in->fs = in->gs = in->ss = data;
+	in->tr = (struct hv_segment){.limit = 0x67, .attributes = BUSY_TSS};
+	in->ldtr = (struct hv_segment){.attributes = LDT};
+	in->gdtr = (struct hv_table){
+		.limit = (uint16_t)((const char *)image->gdt_end - (const char *)image->gdt - 1),
+		.base = (uint64_t)image->gdt};
+	in->efer = EFER;
+	in->cr0 = CR0;
+	in->cr3 = (uint64_t)image->page_tables;
+	in->cr4 = CR4;
+	in->pat = PAT_RESET;
+}
+
+uint16_t vtl_enable(const struct vtl_image *image)
+{
+	static struct enable_partition_input partition __attribute__((aligned(16)));
+	static struct enable_vp_input vp __attribute__((aligned(256)));
+	uint64_t result;
+
+	partition.partition = HV_PARTITION_SELF;
+	partition.vtl = 1;
+	result = hv_call(HV_ENABLE_PARTITION_VTL, (uint64_t)&partition, 0);
+	if (HV_STATUS(result) != HV_SUCCESS)
+		return HV_STATUS(result);
+	vp.partition = HV_PARTITION_SELF;
+	vp.vp = HV_VP_SELF;
+	vp.vtl = 1;
+	fill_context(&vp, image);
+	return HV_STATUS(hv_call(HV_ENABLE_VP_VTL, (uint64_t)&vp, 0));
+}
+
+const struct vtl_image vtl_own_image = {
+	.entry = vtl_entry,
+	.stack_top = vtl_stack_top,
+	.page_tables = guest_page_tables,
+	.gdt = guest_gdt,
+	.gdt_end = guest_gdt_end,
+};
+
+__attribute__((weak)) void vtl_on_start(void)
+{
+}
+
+__attribute__((weak)) void vtl_on_call(struct vtl_frame *frame)
+{
+	(void)frame;
+}
+
+__attribute__((weak)) void vtl_on_intercept(const struct hv_intercept *message)
+{
+	print("unexpected intercept of an access to %#lx at RIP %#lx\n", message->gpa,
+	      message->rip);
+	guest_exit(GUEST_EXIT_FAILED);
+}
+
+static volatile bool announced;
+
+/* SINT0 ends it by itself (AutoEOI). */
+static void on_interrupt(struct trap_frame *frame)
+{
+	(void)frame;
+	announced = true;
+}
+
+/*
+ * The interrupt announces a message and must be taken, or it would be due again right after the
+ * return to VTL0. A hypervisor may take a moment to notice that interrupts are on.
+ */
+static void take_interrupt(void)
+{
+	interrupts_on();
+	for (unsigned i = 0; i < 1000000 && !announced; i++)
+		pause();
+	interrupts_off();
+	announced = false;
+}
+
+/*
+ * What a VTL that wants intercepts sets up: its hypercall page, its VP assist page for the entry
+ * reason and the registers of a return, and a SynIC whose SINT0 receives the messages.
+ */
+static void start(void)
+{
+	trap_setup(0);
+	hv_setup();
+	trap_handle(VTL_VECTOR, on_interrupt);
+	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist_page | HV_ENABLE);
+	wrmsr(HV_MSR_SIMP, (uint64_t)message_page | HV_ENABLE);
+	wrmsr(HV_MSR_SCONTROL, HV_ENABLE);
+	wrmsr(HV_MSR_SINT0, VTL_VECTOR | HV_SINT_AUTO_EOI);
+	vtl_on_start();
+}
+
+static void serve_intercept(void)
+{
+	struct hv_intercept message;
+
+	take_interrupt();
+	if (vtl_message.type != HV_MESSAGE_GPA_INTERCEPT)
+		return;
+	memcpy(&message, message_page, sizeof(message));
+	vtl_on_intercept(&message);
+	vtl_message.type = 0;
+	__asm__ volatile("mfence" : : : "memory");
+	if (vtl_message.flags & 1)
+		wrmsr(HV_MSR_EOM, 0);
+}
+
+__attribute__((weak)) uint64_t vtl_entered(struct vtl_frame *frame)
+{
+	static bool started;
+
+	if (!started) {
+		started = true;
+		start();
+		return RETURN_FAST;
+	}
+	if (vtl_assist.entry_reason == HV_ENTRY_CALL) {
+		vtl_on_call(frame);
+		return RETURN_FAST;
+	}
+	/* VTL0 did not call: it must find RAX and RCX, too, as they were. */
+	serve_intercept();
+	vtl_assist.rax = frame->rax;
+	vtl_assist.rcx = frame->rcx;
+	return RETURN_RESTORES;
+}

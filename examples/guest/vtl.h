@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Both sides of a VTL switch: enabling and calling VTL1 from VTL0, being VTL1. */
+#ifndef GUEST_VTL_H
+#define GUEST_VTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "hv.h"
+
+/* The general registers, which the VTLs share. */
+struct vtl_frame {
+	uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+/* What VTL0 must know to start VTL1. */
+struct vtl_image {
+	const void *entry, *stack_top, *page_tables, *gdt, *gdt_end;
+};
+
+/* --- VTL0 --- */
+
+/* Enables VTL1 for the partition and this VP, to start as `image` says. Returns the status. */
+uint16_t vtl_enable(const struct vtl_image *image);
+
+/* Registers that go to VTL1 with a VTL call, and as VTL1 left them. */
+struct vtl_args {
+	uint64_t rdx, r8, r9, r10;
+};
+void vtl_call(struct vtl_args *args);
+
+/* --- VTL1 --- */
+
+/* VTL1 as this copy of the library has it: entry and stack of vtl.S, tables of tables.S. */
+extern const struct vtl_image vtl_own_image;
+
+/*
+ * Called by vtl.S in VTL1 whenever it is entered, the first time included; the frame is VTL0's
+ * registers, and changes to it reach VTL0. vtl_serve(), the default, sets VTL1 up and then calls
+ * vtl_on_call() or vtl_on_intercept().
+ */
+uint64_t vtl_entered(struct vtl_frame *frame); /* returns the VTL return's control input */
+
+/* The payload's VTL1. A payload without one of them gets a default that does nothing. */
+void vtl_on_start(void);
+void vtl_on_call(struct vtl_frame *frame);
+void vtl_on_intercept(const struct hv_intercept *message);
+
+/* VTL1's VP assist page and its message slot for intercepts. */
+extern volatile struct hv_assist vtl_assist;
+extern volatile struct hv_intercept vtl_message;
+
+#define VTL_VECTOR 0xf0 /* of SINT0: where intercepts are announced */
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* A processor's thread: vsm_vcpu_run(), and one row for each exit that comes back. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include "machine.h"
+#include "say.h"
+
+#define RFLAGS_IF UINT64_C(0x200)
+
+typedef void (*exit_handler)(struct cpu *c, struct kvm_run *run);
+
+static int active_fd(const struct cpu *c)
+{
+	return vsm_vcpu_fd(c->vcpu, vsm_vcpu_active_vtl(c->vcpu));
+}
+
+static void crash(struct cpu *c, const char *what, uint64_t detail)
+{
+	unsigned vtl = vsm_vcpu_active_vtl(c->vcpu);
+
+	if (atomic_load(&c->machine->ended))
+		return;
+	say("the guest crashed in VTL%u of processor %u: %s (%#llx)", vtl, c->index, what,
+	    (unsigned long long)detail);
+	report_registers(active_fd(c), c->index, vtl);
+	machine_end(c->machine, STATUS_CRASHED);
+}
+
+static void on_io(struct cpu *c, struct kvm_run *run)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
+		port_access(c->machine, run->io.port, run->io.size,
+			    run->io.direction == KVM_EXIT_IO_OUT, data);
+}
+
+/* There is nothing but memory and, inside the library or KVM, the APICs. */
+static void on_mmio(struct cpu *c, struct kvm_run *run)
+{
+	(void)c;
+	if (!run->mmio.is_write)
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+}
+
+static bool takes_interrupts(const struct cpu *c)
+{
+	struct kvm_regs regs;
+
+	return ioctl(active_fd(c), KVM_GET_REGS, &regs) < 0 || (regs.rflags & RFLAGS_IF);
+}
+
+/* No device of this machine raises interrupts: what may still come is the local APIC's. */
+static void on_halt(struct cpu *c, struct kvm_run *run)
+{
+	static const struct timespec pause = {.tv_nsec = 1000000};
+	struct machine *m = c->machine;
+	bool for_good = !takes_interrupts(c);
+
+	(void)run;
+	if (for_good && atomic_fetch_add(&m->stopped, 1) + 1 == m->options->cpus) {
+		say("the guest halted");
+		machine_end(m, STATUS_OK);
+		return;
+	}
+	nanosleep(&pause, NULL);
+	if (for_good)
+		atomic_fetch_sub(&m->stopped, 1);
+}
+
+static void on_shutdown(struct cpu *c, struct kvm_run *run)
+{
+	(void)run;
+	crash(c, "triple fault", 0);
+}
+
+static void on_internal_error(struct cpu *c, struct kvm_run *run)
+{
+	crash(c, "KVM could not go on, suberror", run->internal.suberror);
+}
+
+static void on_fail_entry(struct cpu *c, struct kvm_run *run)
+{
+	crash(c, "the processor refused its state, reason",
+	      run->fail_entry.hardware_entry_failure_reason);
+}
+
+static void on_nothing(struct cpu *c, struct kvm_run *run)
+{
+	(void)c, (void)run;
+}
+
+static const exit_handler handlers[] = {
+	[KVM_EXIT_IO] = on_io,
+	[KVM_EXIT_MMIO] = on_mmio,
+	[KVM_EXIT_HLT] = on_halt,
+	[KVM_EXIT_SHUTDOWN] = on_shutdown,
+	[KVM_EXIT_INTERNAL_ERROR] = on_internal_error,
+	[KVM_EXIT_FAIL_ENTRY] = on_fail_entry,
+	[KVM_EXIT_INTR] = on_nothing,
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = on_nothing,
+};
+
+static void handle(struct cpu *c, struct kvm_run *run)
+{
+	uint32_t reason = run->exit_reason;
+
+	if (reason < sizeof(handlers) / sizeof(handlers[0]) && handlers[reason])
+		handlers[reason](c, run);
+	else
+		crash(c, "an exit vsm-run does not know, reason", reason);
+}
+
+static void fail(struct cpu *c, int error)
+{
+	const char *death = vsm_partition_death(c->machine->partition);
+
+	if (error == -EIO && death) {
+		say("the partition stopped: %s", death);
+		machine_end(c->machine, STATUS_HOST);
+	} else if (error == -EFAULT) {
+		crash(c, "an access to memory that is not there", 0);
+	} else {
+		say("running processor %u: %s", c->index, strerror(-error));
+		machine_end(c->machine, STATUS_HOST);
+	}
+}
+
+void *cpu_thread(void *arg)
+{
+	struct cpu *c = arg;
+	struct kvm_run *run;
+	int r;
+
+	while (!atomic_load(&c->machine->ended)) {
+		r = vsm_vcpu_run(c->vcpu, &run);
+		if (r == 0)
+			handle(c, run);
+		else if (r != -EINTR)
+			fail(c, r);
+	}
+	return NULL;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Puts an image into guest memory and says how to start it. The image is not trusted: nothing in it
+ * makes the loader read past its end or write outside guest memory.
+ */
+#ifndef VSM_RUN_LOAD_H
+#define VSM_RUN_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Guest memory: [0, size). */
+struct ram {
+	uint8_t *base;
+	uint64_t size;
+};
+
+struct blob {
+	const uint8_t *data;
+	size_t size;
+	const char *name;
+};
+
+#define LOAD_MODULES_MAX 8
+
+struct load_request {
+	struct blob image;
+	const struct blob *modules; /* each shown to the guest by name and contents */
+	unsigned module_count;	    /* at most LOAD_MODULES_MAX */
+	const char *append;
+};
+
+enum load_mode {
+	LOAD_32_BIT, /* multiboot: flat protected mode, EAX the magic, EBX the information */
+	LOAD_64_BIT, /* long mode, first 4 GiB mapped one to one, RDI the information */
+};
+
+struct load_result {
+	enum load_mode mode;
+	uint64_t entry;
+	uint64_t info;			  /* multiboot information */
+	uint64_t gdt, page_tables, stack; /* LOAD_64_BIT; stack: its top */
+};
+
+struct load_error {
+	char text[160];
+};
+
+/* 0; -ENOEXEC, or -ENOSPC when guest memory is too small; then error->text says what is wrong. */
+int load(const struct load_request *request, const struct ram *ram, struct load_result *result,
+	 struct load_error *error);
+
+#define MULTIBOOT_LOADER_MAGIC 0x2badb002
+#define LOAD_GDT_CODE	       0x08
+#define LOAD_GDT_DATA	       0x10
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes a machine out of KVM, guest memory and libvsm, runs it, and takes it apart. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include "file.h"
+#include "machine.h"
+#include "say.h"
+
+#define KICK_SIGNAL SIGUSR1
+#define FIRST_SLOT  0	       /* this VMM has no memslots of its own */
+#define TSS_ADDRESS 0xfffbd000 /* three pages KVM wants on Intel; above guest memory */
+#define MAP_ADDRESS 0xfffbc000
+
+static int host_error(const char *doing, int error)
+{
+	say("%s: %s", doing, strerror(error));
+	return STATUS_HOST;
+}
+
+int open_kvm(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == EACCES)
+		say("%s: permission denied; does the user belong to the group kvm?", path);
+	else if (errno == ENOENT)
+		say("%s does not exist: is this a machine with KVM, its module loaded?", path);
+	else
+		say("%s: %s", path, strerror(errno));
+	return -1;
+}
+
+static int make_memory(struct machine *m)
+{
+	uint64_t size = m->options->memory;
+
+	m->memory_fd = memfd_create("guest-memory", MFD_CLOEXEC);
+	if (m->memory_fd < 0 || ftruncate(m->memory_fd, (off_t)size) < 0)
+		return host_error("making guest memory", errno);
+	m->ram.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->memory_fd, 0);
+	if (m->ram.base == MAP_FAILED) {
+		m->ram.base = NULL;
+		return host_error("mapping guest memory", errno);
+	}
+	m->ram.size = size;
+	return 0;
+}
+
+int machine_open(struct machine *m, const struct options *o)
+{
+	struct timespec now;
+
+	*m = (struct machine){
+		.options = o, .kvm_fd = -1, .vm_fd = -1, .memory_fd = -1, .status = -1};
+	pthread_mutex_init(&m->devices, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	m->start_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	serial_init(&m->serial, STDIN_FILENO, STDOUT_FILENO);
+	fwcfg_init(&m->fwcfg, o->memory, o->cpus);
+	return make_memory(m);
+}
+
+/* --- image --- */
+
+static int read_blob(const char *path, uint64_t max, struct blob *blob)
+{
+	int r = file_read(path, max, blob);
+
+	if (r == -EFBIG)
+		say("%s: larger than guest memory", path);
+	else if (r)
+		say("%s: %s", path, strerror(-r));
+	return r ? STATUS_IMAGE : 0;
+}
+
+static int load_blobs(struct machine *m, const struct load_request *request)
+{
+	struct load_error error = {""};
+	int r = load(request, &m->ram, &m->start, &error);
+
+	if (r == -ENOMEM)
+		return host_error("loading the image", ENOMEM);
+	if (r)
+		say("%s: %s", m->options->image, error.text);
+	return r ? STATUS_IMAGE : 0;
+}
+
+int machine_load(struct machine *m)
+{
+	const struct options *o = m->options;
+	struct blob modules[MODULES_MAX] = {{0}};
+	struct load_request request = {
+		.modules = modules, .module_count = o->module_count, .append = o->append};
+	int status = read_blob(o->image, o->memory, &request.image);
+
+	for (unsigned i = 0; !status && i < o->module_count; i++)
+		status = read_blob(o->modules[i], o->memory, &modules[i]);
+	if (!status)
+		status = load_blobs(m, &request);
+	for (unsigned i = 0; i < o->module_count; i++)
+		free((void *)(uintptr_t)modules[i].data);
+	free((void *)(uintptr_t)request.image.data);
+	return status;
+}
+
+/* --- creation --- */
+
+static int create_vm(struct machine *m)
+{
+	uint64_t map_address = MAP_ADDRESS;
+
+	m->kvm_fd = open_kvm(m->options->kvm_path);
+	if (m->kvm_fd < 0)
+		return STATUS_HOST;
+	m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, 0);
+	if (m->vm_fd < 0)
+		return host_error("making a VM", errno);
+	/* Only Intel processors need the two; where KVM does not know them, nothing does. */
+	ioctl(m->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &map_address);
+	ioctl(m->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+	if (m->options->kernel_irqchip && ioctl(m->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return host_error("making KVM's interrupt controllers", errno);
+	return 0;
+}
+
+static int create_partition(struct machine *m)
+{
+	const struct options *o = m->options;
+	struct vsm_partition_options p = {
+		.size = sizeof(p),
+		.kvm_fd = m->kvm_fd,
+		.vm_fd = m->vm_fd,
+		.topology = o->topology,
+		.enforcement = o->enforcement,
+		.exec_policy = o->exec_policy,
+		.max_vtl = o->max_vtl,
+		.max_vps = o->cpus,
+		.first_slot = FIRST_SLOT,
+		.kick_signal = KICK_SIGNAL,
+		.log = report_log,
+		.trace = o->trace ? report_trace : NULL,
+		.callback_ctx = m,
+	};
+	int r = vsm_partition_create(&p, &m->partition);
+
+	if (r == -ENOTSUP)
+		report_missing(m->kvm_fd);
+	return r ? host_error("making the partition", -r) : 0;
+}
+
+static int map_memory(struct machine *m)
+{
+	struct vsm_memory_region region = {
+		.size = sizeof(region), .bytes = m->ram.size, .fd = m->memory_fd};
+	int r = vsm_partition_map_memory(m->partition, &region);
+
+	return r ? host_error("giving the guest its memory", -r) : 0;
+}
+
+static int create_cpus(struct machine *m)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < m->options->cpus; i++) {
+		struct vsm_vcpu_options o = {.size = sizeof(o), .index = i, .apic_id = i};
+
+		m->cpus[i] = (struct cpu){.machine = m, .index = i};
+		r = vsm_vcpu_create(m->partition, &o, &m->cpus[i].vcpu);
+	}
+	if (!r)
+		r = cpuid_setup(m);
+	if (!r)
+		r = boot_setup(m);
+	return r ? host_error("making the processors", -r) : 0;
+}
+
+int machine_create(struct machine *m)
+{
+	int status = create_vm(m);
+
+	if (!status)
+		status = create_partition(m);
+	if (!status)
+		status = map_memory(m);
+	if (!status)
+		status = create_cpus(m);
+	return status;
+}
+
+/* --- running --- */
+
+static void on_kick(int signal)
+{
+	(void)signal;
+}
+
+void machine_end(struct machine *m, int status)
+{
+	int none = -1;
+
+	atomic_compare_exchange_strong(&m->status, &none, status);
+	atomic_store(&m->ended, true);
+	for (unsigned i = 0; i < m->options->cpus; i++)
+		vsm_vcpu_kick(m->cpus[i].vcpu);
+}
+
+/*
+ * KVM's own APIC keeps the other processors waiting for INIT and SIPI; without it KVM would start
+ * them at the reset vector.
+ */
+static bool waits_in_kvm(const struct machine *m, unsigned index)
+{
+	return index == 0 || m->options->kernel_irqchip;
+}
+
+static int start_threads(struct machine *m)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < m->options->cpus; i++) {
+		struct cpu *c = &m->cpus[i];
+
+		if (!waits_in_kvm(m, i)) {
+			atomic_fetch_add(&m->stopped, 1);
+			continue;
+		}
+		r = pthread_create(&c->thread, NULL, cpu_thread, c);
+		c->has_thread = r == 0;
+	}
+	return r;
+}
+
+int machine_run(struct machine *m)
+{
+	struct sigaction kick = {.sa_handler = on_kick};
+	int r;
+
+	sigaction(KICK_SIGNAL, &kick, NULL);
+	r = start_threads(m);
+	if (r)
+		machine_end(m, host_error("starting a thread", r));
+	for (unsigned i = 0; i < m->options->cpus; i++)
+		if (m->cpus[i].has_thread)
+			pthread_join(m->cpus[i].thread, NULL);
+	return atomic_load(&m->status);
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void machine_close(struct machine *m)
+{
+	vsm_partition_destroy(m->partition);
+	close_fd(m->vm_fd);
+	close_fd(m->kvm_fd);
+	if (m->ram.base)
+		munmap(m->ram.base, m->ram.size);
+	close_fd(m->memory_fd);
+	pthread_mutex_destroy(&m->devices);
+}
