@@ -165,10 +165,73 @@ static int cpu_prepare(struct vtl_cpu *cpu)
 	return 0;
 }
 
+/* immediate_exit as set here; a kick writes 1. KVM takes any value but 0. */
+#define HURRY 2
+
+void vtl_cpu_hurry(struct vtl_cpu *cpu)
+{
+	uint8_t none = 0;
+
+	__atomic_compare_exchange_n(&cpu->run->immediate_exit, &none, HURRY, false,
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+void vtl_cpu_unhurry(struct vtl_cpu *cpu)
+{
+	uint8_t ours = HURRY;
+
+	__atomic_compare_exchange_n(&cpu->run->immediate_exit, &ours, 0, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
+}
+
+int vtl_cpu_own_rip(struct vtl_cpu *cpu)
+{
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (r)
+		return r;
+	cpu->rip_owned = true;
+	cpu->pio_rip = regs->rip;
+	return 0;
+}
+
+/*
+ * RIP is to stay at an `out` that KVM has not completed: lets KVM complete it, and puts everything back as it was to
+ * be. A queued exception is only written afterwards.
+ */
+static int cpu_settle_rip(struct vtl_cpu *cpu)
+{
+	struct kvm_regs *regs, wanted;
+	struct kvm_sregs *sregs, wanted_sregs;
+	int r = vtl_cpu_state(cpu, &regs, &sregs);
+
+	cpu->rip_owned = false;
+	if (r || regs->rip != cpu->pio_rip)
+		return r;
+	wanted = *regs;
+	wanted_sregs = *sregs;
+	vtl_cpu_hurry(cpu);
+	r = cpu->host->ops->run(cpu->host, cpu->fd);
+	vtl_cpu_unhurry(cpu);
+	if (r != -EINTR)
+		return r ? r : -EIO;
+	r = vtl_cpu_state(cpu, &regs, &sregs);
+	if (r)
+		return r;
+	*regs = wanted;
+	*sregs = wanted_sregs;
+	cpu->valid |= CPU_REGS | CPU_SREGS;
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	return 0;
+}
+
 int vtl_cpu_run(struct vtl_cpu *cpu)
 {
-	int r = cpu->dirty ? cpu_prepare(cpu) : 0;
+	int r = cpu->rip_owned ? cpu_settle_rip(cpu) : 0;
 
+	if (!r && cpu->dirty)
+		r = cpu_prepare(cpu);
 	if (r)
 		return r;
 	r = cpu->host->ops->run(cpu->host, cpu->fd);
@@ -197,9 +260,9 @@ int vtl_cpu_complete(struct vtl_cpu *cpu)
 	vtl_cpu_dirty(cpu, CPU_REGS);
 	for (unsigned i = 0; i < COMPLETE_EXITS; i++) {
 		cpu_answer_zero(cpu->run);
-		cpu->run->immediate_exit = 1;
+		vtl_cpu_hurry(cpu);
 		r = vtl_cpu_run(cpu);
-		cpu->run->immediate_exit = 0;
+		vtl_cpu_unhurry(cpu);
 		if (r == -EINTR) {
 			cpu->unfinished = false;
 			return 0;

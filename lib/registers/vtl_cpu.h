@@ -27,8 +27,10 @@ struct vtl_cpu {
 	size_t run_size;
 	bool sync_regs;	 /* the host exchanges CPU_REGS and CPU_SREGS through kvm_run */
 	bool unfinished; /* the last exit left an instruction half-done: the next run completes it */
-	uint8_t valid;	 /* CPU_*: the copy is what the vCPU has, or will have once it is written */
-	uint8_t dirty;	 /* CPU_*: the copy must go to the vCPU before it runs */
+	bool rip_owned;	 /* vtl_cpu_own_rip() */
+	uint64_t pio_rip;
+	uint8_t valid; /* CPU_*: the copy is what the vCPU has, or will have once it is written */
+	uint8_t dirty; /* CPU_*: the copy must go to the vCPU before it runs */
 	struct kvm_sync_regs copy; /* for what does not go through kvm_run */
 };
 
@@ -71,6 +73,20 @@ int vtl_cpu_run(struct vtl_cpu *cpu);
  * comes out: the caller keeps and restores those it wants. -EIO: it does not end.
  */
 int vtl_cpu_complete(struct vtl_cpu *cpu);
+
+/*
+ * After a PIO exit: where the vCPU goes on is the library's decision, also if that is the instruction itself. KVM would
+ * otherwise step over the instruction on re-entry when it finds RIP unchanged (kernel:
+ * complete_fast_pio_out()). To be called before RIP is changed.
+ */
+int vtl_cpu_own_rip(struct vtl_cpu *cpu);
+
+/*
+ * Makes the next vtl_cpu_run() only complete what is half-done, and takes that back; a kick that comes between is not
+ * lost.
+ */
+void vtl_cpu_hurry(struct vtl_cpu *cpu);
+void vtl_cpu_unhurry(struct vtl_cpu *cpu);
 
 /* Queues an exception for the next entry in place of one that is queued. error_code < 0: none. */
 int vtl_cpu_inject(struct vtl_cpu *cpu, uint8_t vector, int64_t error_code);

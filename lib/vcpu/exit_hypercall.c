@@ -47,7 +47,6 @@ static enum hypercall_entry find_entry(struct vsm_vcpu *vp, struct caller *c)
 	return entry;
 }
 
-/* RIP is set whatever it was: KVM then does not move it again when the exit completes. */
 static void set_rip(struct caller *c, uint64_t rip)
 {
 	c->regs->rip = rip;
@@ -145,10 +144,18 @@ int exit_hypercall(struct vsm_vcpu *vp)
 {
 	struct caller c = {.cpu = &vcpu_active(vp)->cpu};
 	int r = vtl_cpu_state(c.cpu, &c.regs, &c.sregs);
+	enum hypercall_entry entry;
 
 	if (r)
 		return r;
-	switch (find_entry(vp, &c)) {
+	entry = find_entry(vp, &c);
+	/* Past the `out` already, KVM is done with it; else it must not step over what is decided here. */
+	if (entry == HYPERCALL_ENTRY_NONE || c.rip == c.regs->rip) {
+		r = vtl_cpu_own_rip(c.cpu);
+		if (r)
+			return r;
+	}
+	switch (entry) {
 	case HYPERCALL_ENTRY_HYPERCALL:
 		return do_hypercall(vp, &c);
 	case HYPERCALL_ENTRY_VTL_CALL:

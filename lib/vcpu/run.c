@@ -49,7 +49,7 @@ static int enter_guest(struct vsm_vcpu *vp, bool finish)
 	if (r)
 		return r < 0 ? r : ENTER_AGAIN;
 	if (finish)
-		cpu->run->immediate_exit = 1;
+		vtl_cpu_hurry(cpu);
 	vp->stats.runs++;
 	cpu->unfinished = false;
 	pthread_mutex_unlock(&p->lock);
@@ -57,7 +57,9 @@ static int enter_guest(struct vsm_vcpu *vp, bool finish)
 	pthread_mutex_lock(&p->lock);
 	gate_leave(vp);
 	interrupt_collect(vp);
-	if (finish || r == -EINTR)
+	if (finish)
+		vtl_cpu_unhurry(cpu);
+	else if (r == -EINTR)
 		clear_immediate_exit(vp);
 	return r;
 }
