@@ -133,7 +133,7 @@ int walk_fetch(const struct memory *m, unsigned vtl, const struct kvm_sregs *sre
 
 /* --- locate.c, mmio.c --- */
 
-#define VIOLATION_PAGES 16
+#define VIOLATION_PAGES MEMORY_OPENINGS
 
 /* A page to open for one instruction, and the accesses to open it for. */
 struct violation_page {
@@ -161,10 +161,9 @@ struct violation {
 	bool allowed_here;
 	bool served;  /* MMIO: memory answered it; re-enter the VTL */
 	bool overlay; /* an overlay page's own permissions forbid it: #GP (TLFS
-			  hypercall-interface.md). MMIO: the registers are those before it */
+			 hypercall-interface.md). MMIO: the registers are those before it */
 	uint8_t open_count;
 	struct violation_page open[VIOLATION_PAGES];
-	uint64_t open_pages[4]; /* the same pages, the first four */
 };
 
 /*

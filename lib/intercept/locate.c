@@ -27,14 +27,12 @@ struct search {
 static enum verdict caught(struct search *s, uint8_t setter, gpa_t gpa, gva_t gva,
 			   enum mem_access access)
 {
-	if (!setter)
-		return OUTSIDE;
 	s->v->setter = setter;
 	s->v->gpa = gpa;
 	s->v->gva = gva;
 	s->v->gva_valid = true;
 	s->v->access = access;
-	return CAUGHT;
+	return setter ? CAUGHT : OUTSIDE;
 }
 
 static void add_page(struct violation_page *pages, uint8_t *count, uint64_t page, prot_t prot)
@@ -55,14 +53,26 @@ static prot_t wanted(enum mem_access access)
 	return (prot_t)(PROT_R | PROT_KX | PROT_UX | (access == MEM_WRITE ? PROT_W : 0));
 }
 
-/* An access the limits allow: does the host let it through? */
-static void touch(struct search *s, uint64_t page, enum mem_access access)
+/* An access the limits allow: does the host let it through? If not, the page is to be opened for
+ * `as`. */
+static void touch(struct search *s, uint64_t page, enum mem_access access, enum mem_access as)
 {
 	enum kvm_map_prot needed = access == MEM_WRITE ? KVM_MAP_READ_WRITE : KVM_MAP_READ;
 
-	add_page(s->touched, &s->touched_count, page, wanted(access));
+	add_page(s->touched, &s->touched_count, page, wanted(as));
 	if (viewer_hardware(&s->w, page) < needed)
-		add_page(s->v->open, &s->v->open_count, page, wanted(access));
+		add_page(s->v->open, &s->v->open_count, page, wanted(as));
+}
+
+/*
+ * The tables a walk read. They are opened for writing: AMD processors walk them with write
+ * accesses, whatever they find there (APM vol. 2, 15.25.5).
+ */
+static void touch_tables(struct search *s, const struct walk_result *result)
+{
+	for (unsigned i = 0; i < result->table_count; i++)
+		touch(s, gpa_page(result->tables[i].entry),
+		      result->tables[i].updated ? MEM_WRITE : MEM_READ, MEM_WRITE);
 }
 
 /* Where the host lets a page be read, the relaxed policy lets it be fetched. */
@@ -79,7 +89,7 @@ static enum verdict check_page(struct search *s, const struct piece *p, enum mem
 	uint8_t setter = 0;
 
 	if (memory_allows(s->w.m, s->w.vtl, page, access, user, &setter)) {
-		touch(s, page, access);
+		touch(s, page, access, access);
 		return PASSES;
 	}
 	if (fetch_escapes(s, page, access))
@@ -102,9 +112,7 @@ static enum verdict check_access(struct search *s, const struct insn_access *a)
 			return caught(s, fault.setter, fault.gpa, p.gva, fault.access);
 		if (r)
 			return r == -ENOENT ? ENDS : OUTSIDE;
-		for (unsigned i = 0; i < result.table_count; i++)
-			touch(s, gpa_page(result.tables[i].entry),
-			      result.tables[i].updated ? MEM_WRITE : MEM_READ);
+		touch_tables(s, &result);
 		verdict = check_page(s, &p, a->access, s->w.user && !a->supervisor);
 		if (verdict != PASSES)
 			return verdict;
@@ -185,10 +193,9 @@ static enum verdict check_instruction(struct search *s)
 }
 
 /*
- * Nothing is forbidden and no page is known to be closed, yet the host closed one. Either the host
- * could not open it (memory.h: pages may be less accessible than the limits say), or the processor
- * walks the guest's tables with write accesses whatever it finds in them (AMD APM vol. 2, 15.25.5),
- * and one of them is read-only. Everything the instruction touches is opened, tables for writing.
+ * Nothing is forbidden and no page is known to be closed, yet the host closed one. Either it could
+ * not open it (memory.h: pages may be less accessible than the limits say), or the processor walks
+ * a read-only table with a write access. Everything the instruction touches is opened.
  */
 static void open_touched(struct search *s)
 {
@@ -233,7 +240,5 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 	} else {
 		v->open_count = 0;
 	}
-	for (unsigned i = 0; i < v->open_count && i < 4; i++)
-		v->open_pages[i] = v->open[i].page;
 	return v->setter || v->allowed_here || v->overlay ? drop_emulation_failure(vp) : 0;
 }

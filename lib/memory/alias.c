@@ -144,6 +144,9 @@ static int sync_range(const struct sync *s, uint64_t first, uint64_t end)
 	const struct memory *m = s->m;
 	int result = 0;
 
+	/* With slots, what would be protected is the library's own mapping. */
+	if (m->enforcement != VSM_ENFORCEMENT_ALIAS)
+		return 0;
 	for (size_t i = region_index(m, first); i < m->region_count; i++) {
 		const struct memory_region *r = &m->regions[i];
 		int error;

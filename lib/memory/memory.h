@@ -73,7 +73,7 @@ struct memory_opening {
 	prot_t prot;
 };
 
-#define MEMORY_OPENINGS 8
+#define MEMORY_OPENINGS 16
 
 struct memory {
 	const struct kvm_host *host;

@@ -113,6 +113,7 @@ static void restore(struct vtl_cpu *cpu, const struct kvm_regs *old_regs,
 	*regs = *old_regs;
 	*sregs = *old_sregs;
 	vtl_cpu_dirty(cpu, CPU_REGS | CPU_SREGS);
+	vtl_cpu_flush(cpu);
 }
 
 int context_load(struct vtl_cpu *cpu, const struct hv_initial_vp_context *c)

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* Making partitions and VPs: every documented errno, every point of failure without a leak, two partitions side by side. */
+#include "partition_fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+static void expect_create(struct fixture *x, const struct vsm_partition_options *o, int r)
+{
+	struct vsm_partition *p = NULL;
+
+	assert_int_equal(partition_create_on(x->host, o, &p), r);
+	assert_null(p);
+}
+
+static void test_bad_options(void **state)
+{
+	struct {
+		struct vsm_partition_options known;
+		uint64_t tail;
+	} o, good = {.known = {.size = sizeof(good.known)}};
+	struct vsm_partition *p = NULL;
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x, 0);
+	good.known.kvm_fd = x.dev_fd;
+	good.known.vm_fd = x.vm_fd;
+	expect_create(&x, NULL, -EINVAL);
+	assert_int_equal(partition_create_on(x.host, &good.known, NULL), -EINVAL);
+#define BAD(member, value, r)                   \
+	do {                                    \
+		o = good;                       \
+		o.known.member = value;         \
+		expect_create(&x, &o.known, r); \
+	} while (0)
+	BAD(size, 0, -EINVAL);
+	BAD(size, 4, -EINVAL);
+	BAD(size, SIZE_MAX, -EINVAL);
+	BAD(kvm_fd, -1, -EINVAL);
+	BAD(vm_fd, -1, -EINVAL);
+	BAD(topology, 3, -EINVAL);
+	BAD(enforcement, 3, -EINVAL);
+	BAD(exec_policy, 3, -EINVAL);
+	BAD(max_vtl, VSM_VTL_COUNT, -EINVAL);
+	BAD(hypercall_port, 0x7e, -EINVAL);
+	BAD(max_vps, 2, -EINVAL); /* needs a kick_signal */
+	BAD(kick_signal, -1, -EINVAL);
+	BAD(flags, 2, -EINVAL);
+	BAD(quirks, 2, -EINVAL);
+	BAD(first_slot, 40000, -EINVAL);
+#undef BAD
+	o = good;
+	o.known.size = sizeof(o);
+	o.tail = 1;
+	expect_create(&x, &o.known, -EINVAL);
+	o.tail = 0;
+	assert_int_equal(partition_create_on(x.host, &o.known, &p), 0);
+	vsm_partition_destroy(p);
+	vsm_partition_destroy(NULL);
+	fixture_stop(&x);
+}
+
+static void remember(void *ctx, enum vsm_log_level level, const char *line)
+{
+	(void)level;
+	strncat(ctx, line, 200);
+}
+
+/* What is missing is named. */
+static void test_missing_capability(void **state)
+{
+	char log[1024] = "";
+	struct vsm_partition_options o;
+	struct fixture x;
+
+	(void)state;
+	fixture_start(&x, 0);
+	o = (struct vsm_partition_options){.size = sizeof(o),
+					   .kvm_fd = x.dev_fd,
+					   .vm_fd = x.vm_fd,
+					   .log = remember,
+					   .callback_ctx = log};
+	fake_kvm_set_cap(x.fake, KVM_CAP_X86_MSR_FILTER, 0);
+	expect_create(&x, &o, -ENOTSUP);
+	assert_non_null(strstr(log, "KVM_CAP_X86_MSR_FILTER"));
+	fixture_stop(&x);
+}
+
+static void test_bad_regions(void **state)
+{
+	struct vsm_memory_region good, r;
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_DEFAULT);
+	good = (struct vsm_memory_region){
+		.size = sizeof(good), .guest_phys = 0x10000000, .bytes = 0x1000, .fd = g.x.mem_fd};
+	assert_int_equal(vsm_partition_map_memory(NULL, &good), -EINVAL);
+	assert_int_equal(vsm_partition_map_memory(g.p, NULL), -EINVAL);
+#define BAD(member, value, e)                                           \
+	do {                                                            \
+		r = good;                                               \
+		r.member = value;                                       \
+		assert_int_equal(vsm_partition_map_memory(g.p, &r), e); \
+	} while (0)
+	BAD(size, 1, -EINVAL);
+	BAD(guest_phys, 0x10000001, -EINVAL);
+	BAD(guest_phys, 0x1000, -EEXIST);
+	BAD(guest_phys, UINT64_C(0xfffffffffffff000), -EINVAL);
+	BAD(bytes, 0, -EINVAL);
+	BAD(bytes, 0x1001, -EINVAL);
+	BAD(bytes, (RAM_MIB << 20) + 0x1000, -ERANGE);
+	BAD(fd, 9999999, -EBADF);
+	BAD(flags, 2, -EINVAL);
+	BAD(fd_offset, 1, -EINVAL);
+	BAD(fd_offset, RAM_MIB << 20, -ERANGE);
+#undef BAD
+	assert_int_equal(vsm_partition_map_memory(g.p, &good), 0);
+	guest_stop(&g);
+}
+
+static void test_bad_vcpus(void **state)
+{
+	struct vsm_vcpu_options o = {.size = sizeof(o), .index = 1, .apic_id = 1};
+	struct kvm_cpuid2 none = {0};
+	struct vsm_vcpu *vp = NULL;
+	struct vsm_partition_options po;
+	struct guest g;
+
+	(void)state;
+	fixture_start(&g.x, RAM_MIB);
+	po = guest_options(&g);
+	po.max_vps = 2;
+	po.kick_signal = SIGUSR1;
+	guest_start_with(&g, &po);
+	assert_int_equal(vsm_vcpu_create(NULL, &o, &vp), -EINVAL);
+	assert_int_equal(vsm_vcpu_create(g.p, NULL, &vp), -EINVAL);
+	assert_int_equal(vsm_vcpu_create(g.p, &o, NULL), -EINVAL);
+	o.index = 2;
+	assert_int_equal(vsm_vcpu_create(g.p, &o, &vp), -EINVAL);
+	o.index = 0;
+	assert_int_equal(vsm_vcpu_create(g.p, &o, &vp), -EEXIST);
+	o = (struct vsm_vcpu_options){.size = sizeof(o), .index = 1, .apic_id = 0};
+	assert_int_equal(vsm_vcpu_create(g.p, &o, &vp), -EEXIST);
+	o.apic_id = 1;
+	assert_int_equal(vsm_vcpu_create(g.p, &o, &vp), 0);
+	vsm_vcpu_destroy(vp);
+	vsm_vcpu_destroy(NULL);
+	assert_int_equal(vsm_vcpu_fd(NULL, 0), -EINVAL);
+	assert_int_equal(vsm_vcpu_fd(g.vp, 2), -EINVAL);
+	assert_int_equal(vsm_vcpu_set_cpuid(NULL, &none), -EINVAL);
+	assert_int_equal(vsm_vcpu_set_cpuid(g.vp, NULL), -EINVAL);
+	guest_stop(&g);
+}
+
+/* An in-kernel irqchip would give every VTL of a single VM a local APIC in KVM. */
+static void test_irqchip_and_single_vm(void **state)
+{
+	struct vsm_vcpu_options vo = {.size = sizeof(vo)};
+	struct vsm_partition_options o;
+	struct vsm_vcpu *vp = NULL;
+	struct guest g;
+
+	(void)state;
+	fixture_start(&g.x, 0);
+	assert_int_equal(fake_kvm_create_irqchip(g.x.fake, g.x.vm_fd), 0);
+	o = guest_options(&g);
+	o.topology = VSM_TOPOLOGY_SINGLE_VM;
+	assert_int_equal(partition_create_on(g.x.host, &o, &g.p), 0);
+	assert_int_equal(vsm_vcpu_create(g.p, &vo, &vp), -ENOTSUP);
+	guest_stop(&g);
+}
+
+static int make_all(struct guest *g)
+{
+	struct vsm_partition_options o = guest_options(g);
+	struct vsm_memory_region ram = {
+		.size = sizeof(ram), .bytes = g->x.mem_size, .fd = g->x.mem_fd};
+	struct vsm_vcpu_options vo = {.size = sizeof(vo)};
+	int r;
+
+	o.max_vtl = 2;
+	g->p = NULL;
+	r = partition_create_on(g->x.host, &o, &g->p);
+	if (!r)
+		r = vsm_partition_map_memory(g->p, &ram);
+	if (!r)
+		r = vsm_vcpu_create(g->p, &vo, &g->vp);
+	vsm_partition_destroy(g->p);
+	return r;
+}
+
+/* Each kernel call fails once: whatever could not be made is reported and all the rest released. */
+static void test_every_failure(void **state)
+{
+	unsigned failures = 0;
+	bool reached = true;
+
+	(void)state;
+	for (unsigned nth = 1; reached; nth++) {
+		struct guest g;
+
+		fixture_start(&g.x, 1);
+		fake_kvm_fail_any(g.x.fake, nth, ENOMEM);
+		make_all(&g);
+		reached = fake_kvm_failed(g.x.fake);
+		fake_kvm_fail_any(g.x.fake, 0, 0);
+		failures += reached;
+		fixture_stop(&g.x);
+	}
+	assert_true(failures > 40);
+}
+
+static void test_two_partitions(void **state)
+{
+	struct guest a, b;
+
+	(void)state;
+	guest_start(&a, VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS);
+	guest_start(&b, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	assert_int_equal(memory_limit_default(&a.p->memory, 1, PROT_R), 0);
+	assert_int_equal(memory_rights(&a.p->memory, 0, 0).prot, PROT_R);
+	assert_int_equal(memory_rights(&b.p->memory, 0, 0).prot, PROT_ALL);
+	assert_int_equal(vsm_partition_topology(a.p), VSM_TOPOLOGY_SINGLE_VM);
+	assert_int_equal(vsm_partition_enforcement(a.p), VSM_ENFORCEMENT_SLOTS);
+	assert_int_equal(vsm_partition_topology(b.p), VSM_TOPOLOGY_VM_PER_VTL);
+	assert_int_equal(vsm_partition_enforcement(b.p), VSM_ENFORCEMENT_ALIAS);
+	assert_int_equal(vsm_partition_exec_policy(b.p), VSM_EXEC_STRICT);
+	guest_stop(&a);
+	guest_stop(&b);
+}
+
+/* An older caller's struct gets what it has room for; a newer one's unknown tail is zeroed. */
+static void test_stats_sizes(void **state)
+{
+	struct {
+		struct vsm_partition_stats known;
+		uint64_t tail;
+	} stats;
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_DEFAULT);
+	stats.known.size = 8;
+	assert_int_equal(vsm_partition_get_stats(g.p, &stats.known), -EINVAL);
+	assert_int_equal(vsm_partition_get_stats(NULL, &stats.known), -EINVAL);
+	assert_int_equal(vsm_partition_get_stats(g.p, NULL), -EINVAL);
+	memset(&stats, 0xff, sizeof(stats));
+	stats.known.size = 16;
+	assert_int_equal(vsm_partition_get_stats(g.p, &stats.known), 0);
+	assert_int_equal(stats.known.regions, 1);
+	assert_int_equal(stats.known.protected_ranges, UINT64_MAX);
+	stats.known.size = sizeof(stats);
+	assert_int_equal(vsm_partition_get_stats(g.p, &stats.known), 0);
+	assert_int_equal(stats.known.enabled_vtls, 1);
+	assert_int_equal(stats.tail, 0);
+	guest_stop(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_missing_capability),
+		cmocka_unit_test(test_bad_regions),
+		cmocka_unit_test(test_bad_vcpus),
+		cmocka_unit_test(test_irqchip_and_single_vm),
+		cmocka_unit_test(test_every_failure),
+		cmocka_unit_test(test_two_partitions),
+		cmocka_unit_test(test_stats_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
