@@ -33,7 +33,10 @@ struct vsm_vcpu_options {
 VSM_API int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_options *options,
 			    struct vsm_vcpu **out);
 
-/* Releases the VP. It must not be running. NULL is allowed. */
+/*
+ * Releases the VP. It must not be running. NULL is allowed. KVM keeps the vCPU until its VM goes, so a VP of the
+ * same APIC id cannot be created again in this partition (-EEXIST).
+ */
 VSM_API void vsm_vcpu_destroy(struct vsm_vcpu *vcpu);
 
 /*

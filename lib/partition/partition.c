@@ -48,25 +48,37 @@ static void options_default(struct vsm_partition_options *o)
 		o->max_vps = 1;
 }
 
+/* Does what these options ask for need this capability? */
+static bool is_needed(const struct vsm_probe_entry *e, const struct vsm_partition_options *o)
+{
+	if (!strcmp(e->name, "KVM_CAP_READONLY_MEM"))
+		return o->enforcement == VSM_ENFORCEMENT_SLOTS;
+	if (!strcmp(e->name, "KVM_CAP_SET_GUEST_DEBUG"))
+		return o->exec_policy == VSM_EXEC_STRICT;
+	return e->needed;
+}
+
 /* Names every needed capability the host lacks. */
-static int check_host(struct vsm_partition *p, int kvm_fd)
+static int check_host(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
 	struct vsm_probe *probe = calloc(1, sizeof(*probe));
+	bool missing = false;
 	int r;
 
 	if (!probe)
 		return -ENOMEM;
 	probe->size = sizeof(*probe);
-	r = probe_host_on(p->host, kvm_fd, probe);
+	r = probe_host_on(p->host, o->kvm_fd, probe);
 	for (size_t i = 0; !r && i < probe->entry_count; i++) {
 		const struct vsm_probe_entry *e = &probe->entries[i];
 
-		if (!e->needed || e->present)
+		if (e->present || !is_needed(e, o))
 			continue;
+		missing = true;
 		partition_log(p, VSM_LOG_ERROR, "the host lacks %s (Linux %s): %s", e->name,
 			      e->since, e->loss);
 	}
-	if (!r && !probe->usable)
+	if (missing)
 		r = -ENOTSUP;
 	free(probe);
 	return r;
@@ -93,6 +105,20 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 	return vps > 0 && o->max_vps > (uint32_t)vps ? -EINVAL : 0;
 }
 
+/*
+ * An instruction of user mode that KVM cannot emulate gets #UD without an exit, unless this is on: an access to a closed
+ * page could then not be told to the VTL that closed it.
+ */
+static int want_emulation_exits(struct vsm_partition *p, int vm_fd)
+{
+	const struct kvm_host *h = p->host;
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args[0] = 1};
+
+	if (h->ops->check_extension(h, vm_fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE) <= 0)
+		return 0;
+	return h->ops->enable_cap(h, vm_fd, &cap);
+}
+
 static int init_spaces(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
 	const struct kvm_host *h = p->host;
@@ -116,6 +142,8 @@ static int init_spaces(struct vsm_partition *p, const struct vsm_partition_optio
 		p->space_count++;
 		/* Whether VTL0 has the library's APIC too shows with its first vCPU. */
 		r = msr_filter_install(p, fd, i != 0);
+		if (!r)
+			r = want_emulation_exits(p, fd);
 		if (r)
 			return r;
 	}
@@ -149,7 +177,7 @@ static int init_memory(struct vsm_partition *p, const struct vsm_partition_optio
 
 static int init(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
-	int r = check_host(p, o->kvm_fd);
+	int r = check_host(p, o);
 
 	if (!r)
 		r = learn_host(p, o);

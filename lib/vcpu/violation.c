@@ -119,6 +119,22 @@ int exit_fault(struct vsm_vcpu *vp)
 	return r == EXIT_TO_VMM ? -EFAULT : r;
 }
 
+/*
+ * KVM could not emulate an instruction and no protection is the reason. In user mode KVM's own answer is #UD; that the
+ * library asked for the exit must not let a guest's user process stop its VM.
+ */
+static int emulation_failure(struct vsm_vcpu *vp)
+{
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&vcpu_active(vp)->cpu, &sregs);
+
+	if (r)
+		return r;
+	if (!cpu_cpl(sregs))
+		return EXIT_TO_VMM;
+	return vtl_cpu_inject(&vcpu_active(vp)->cpu, VECTOR_UD, -1);
+}
+
 int exit_internal_error(struct vsm_vcpu *vp)
 {
 	const struct kvm_run *run = vcpu_active(vp)->cpu.run;
@@ -128,5 +144,7 @@ int exit_internal_error(struct vsm_vcpu *vp)
 	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
 		return EXIT_TO_VMM;
 	r = locate(vp, &v);
-	return r ? r : violation_handle(vp, &v);
+	if (!r)
+		r = violation_handle(vp, &v);
+	return r == EXIT_TO_VMM ? emulation_failure(vp) : r;
 }
