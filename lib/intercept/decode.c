@@ -8,6 +8,8 @@
 /* Bytes from which a memory operand is an image of the vector state: FNSAVE's is the smallest. */
 #define STATE_IMAGE 94
 
+#define VECTOR_BP   3
+
 static void mode_of(const struct kvm_sregs *s, ZydisMachineMode *mode, ZydisStackWidth *stack)
 {
 	*stack = s->ss.db ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
@@ -42,7 +44,7 @@ int insn_parse(const struct insn_context *c, const uint8_t *bytes, size_t count,
 }
 
 /* x87, MMX, SSE or AVX state, by its registers or as a whole (FXRSTOR and the like). */
-static bool uses_vector(const struct insn_parsed *p)
+static bool uses_fpu(const struct insn_parsed *p)
 {
 	for (unsigned i = 0; i < p->info.operand_count; i++) {
 		const ZydisDecodedOperand *o = &p->operands[i];
@@ -58,13 +60,31 @@ static bool uses_vector(const struct insn_parsed *p)
 	return false;
 }
 
+static bool software_interrupt(const struct insn_parsed *p, uint8_t *vector)
+{
+	switch (p->info.mnemonic) {
+	case ZYDIS_MNEMONIC_INT:
+		*vector = (uint8_t)p->operands[0].imm.value.u;
+		return true;
+	case ZYDIS_MNEMONIC_INT1:
+		*vector = VECTOR_DB;
+		return true;
+	case ZYDIS_MNEMONIC_INT3:
+		*vector = VECTOR_BP;
+		return true;
+	default:
+		return false;
+	}
+}
+
 void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct insn *insn)
 {
 	memset(insn, 0, sizeof(*insn));
 	insn->length = p->info.length;
 	memcpy(insn->bytes, bytes, p->info.length);
 	insn->rep = insn_repeats(p);
-	insn->vector = uses_vector(p);
+	insn->fpu = uses_fpu(p);
+	insn->interrupt = software_interrupt(p, &insn->vector);
 }
 
 int insn_decode(const struct insn_context *c, const uint8_t *bytes, size_t count, struct insn *insn)

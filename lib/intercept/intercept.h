@@ -9,6 +9,7 @@
  *   reverse.c  a store that was emulated -> the instruction, and the registers before it
  *   viewer.c   a VTL's processor as these see it: modes, code bytes, pages of an access
  *   walk.c     guest page tables -> GPA, and the accesses the walk itself makes
+ *   deliver.c  the accesses of an event's delivery
  *   locate.c   EFAULT / internal error -> the first access the VTL's limits forbid
  *   mmio.c     MMIO exit -> the same, and the pre-instruction state
  *   retired.c  a store KVM retired: shown as not yet executed, finished later if allowed
@@ -47,8 +48,10 @@ struct insn_access {
 struct insn {
 	uint8_t length;
 	uint8_t bytes[INSN_MAX];
-	bool rep;    /* a repeated string instruction: accesses are the next iteration's */
-	bool vector; /* x87, MMX, SSE or AVX state takes part */
+	bool rep;	/* a repeated string instruction: accesses are the next iteration's */
+	bool fpu;	/* x87, MMX, SSE or AVX state takes part */
+	bool interrupt; /* delivers `vector` through the IDT: INT n and the like */
+	uint8_t vector;
 	struct insn_access accesses[INSN_ACCESSES];
 	uint8_t access_count;
 };
@@ -148,6 +151,7 @@ struct violation {
 	gpa_t gpa; /* first byte of the access that is forbidden */
 	gva_t gva;
 	bool gva_valid;
+	bool walking;	     /* it is the page-table walk's own, for gva: gva does not map to gpa */
 	uint8_t insn_length; /* 0 unknown, or a fetch */
 	uint8_t insn_count;
 	uint8_t insn_bytes[16];

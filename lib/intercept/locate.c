@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first access of an instruction that the VTL's limits forbid, in the order the processor makes
- * them: fetch, then operands, each after the walk of the guest's page tables.
+ * The first access of an instruction that the VTL's limits forbid, in the order the processor
+ * makes them: fetch, then operands, each after the walk of the guest's page tables. Or the first
+ * one of an event's delivery, if that is what the processor was about.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "intercept/viewer.h"
+#include "intercept/search.h"
 #include "vcpu/vcpu.h"
 
-enum verdict {
-	PASSES,
-	CAUGHT,	 /* the violation is filled in */
-	ENDS,	 /* the instruction gets no further: a fault of the guest's own */
-	OUTSIDE, /* it reaches what no VTL limits: the VMM's */
-};
-
-struct search {
-	struct viewer w;
-	struct violation *v;
-	/* Every page the instruction touches, with the access it needs at least. */
-	struct violation_page touched[VIOLATION_PAGES];
-	uint8_t touched_count;
-};
+#define VECTOR_NMI 2
 
 static enum verdict caught(struct search *s, uint8_t setter, gpa_t gpa, gva_t gva,
 			   enum mem_access access)
@@ -98,7 +86,7 @@ static enum verdict check_page(struct search *s, const struct piece *p, enum mem
 	return caught(s, setter, p->gpa, p->gva, access);
 }
 
-static enum verdict check_access(struct search *s, const struct insn_access *a)
+enum verdict search_access(struct search *s, const struct insn_access *a)
 {
 	struct walk_result result;
 	struct access_fault fault;
@@ -108,6 +96,7 @@ static enum verdict check_access(struct search *s, const struct insn_access *a)
 		int r = viewer_piece(&s->w, a, offset, &p, &result, &fault);
 		enum verdict verdict;
 
+		s->v->walking = r == -EACCES;
 		if (r == -EACCES)
 			return caught(s, fault.setter, fault.gpa, p.gva, fault.access);
 		if (r)
@@ -133,7 +122,7 @@ static enum verdict check_fetch(struct search *s, struct insn *insn, int *decode
 	while (got < sizeof(bytes)) {
 		struct insn_access a = {
 			.gva = gva_from(rip + got), .size = 1, .access = MEM_EXECUTE};
-		enum verdict verdict = check_access(s, &a);
+		enum verdict verdict = search_access(s, &a);
 		struct walk_result result;
 		struct access_fault fault;
 		struct piece p;
@@ -185,10 +174,12 @@ static enum verdict check_instruction(struct search *s)
 		return verdict;
 	violation_describe(s->v, &insn);
 	for (unsigned i = 0; i < insn.access_count; i++) {
-		verdict = check_access(s, &insn.accesses[i]);
+		verdict = search_access(s, &insn.accesses[i]);
 		if (verdict != PASSES)
 			return verdict;
 	}
+	if (insn.interrupt)
+		return search_delivery(s, insn.vector, false);
 	return decoded ? catch_unknown(s) : PASSES;
 }
 
@@ -205,40 +196,62 @@ static void open_touched(struct search *s)
 	s->v->open_count = s->touched_count;
 }
 
-static int drop_emulation_failure(struct vsm_vcpu *vp)
+/* The exit says that KVM could not emulate an instruction; it may have queued #UD for that. */
+static bool emulation_failed(const struct vsm_vcpu *vp)
+{
+	return vp->vtls[vp->active_vtl].cpu.run->exit_reason == KVM_EXIT_INTERNAL_ERROR;
+}
+
+static void drop_emulation_failure(struct vsm_vcpu *vp, struct kvm_vcpu_events *events)
 {
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
-	struct kvm_vcpu_events *events;
-	int r;
 
-	if (cpu->run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
-		return 0;
-	r = vtl_cpu_events(cpu, &events);
-	if (r || events->exception.nr != VECTOR_UD ||
+	/* Kernels before 6.12 leave it there when KVM_RUN next fails. */
+	cpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	if (events->exception.nr != VECTOR_UD ||
 	    !(events->exception.injected || events->exception.pending))
-		return r;
+		return;
 	events->exception.injected = 0;
 	events->exception.pending = 0;
 	vtl_cpu_dirty(cpu, CPU_EVENTS);
-	return 0;
+}
+
+/* An event that KVM has yet to deliver is what the processor was doing. */
+static enum verdict check(struct search *s, const struct vsm_vcpu *vp,
+			  const struct kvm_vcpu_events *events)
+{
+	if (emulation_failed(vp))
+		return check_instruction(s);
+	if (events->exception.injected)
+		return search_delivery(s, events->exception.nr, events->exception.has_error_code);
+	if (events->nmi.injected)
+		return search_delivery(s, VECTOR_NMI, false);
+	if (events->interrupt.injected)
+		return search_delivery(s, events->interrupt.nr, false);
+	return check_instruction(s);
 }
 
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 {
 	struct search s = {.v = v};
+	struct kvm_vcpu_events *events;
 	enum verdict verdict;
 	int r = viewer_init(&s.w, vp);
 
 	memset(v, 0, sizeof(*v));
+	if (!r)
+		r = vtl_cpu_events(&vcpu_active(vp)->cpu, &events);
 	if (r)
 		return r;
-	verdict = check_instruction(&s);
+	verdict = check(&s, vp, events);
 	if (verdict != CAUGHT && !v->overlay) {
-		if (verdict != OUTSIDE && !v->open_count)
+		if (verdict != OUTSIDE && !v->open_count && !emulation_failed(vp))
 			open_touched(&s);
 		v->allowed_here = v->open_count;
 	} else {
 		v->open_count = 0;
 	}
-	return v->setter || v->allowed_here || v->overlay ? drop_emulation_failure(vp) : 0;
+	if (emulation_failed(vp) && (v->setter || v->allowed_here || v->overlay))
+		drop_emulation_failure(vp, events);
+	return 0;
 }

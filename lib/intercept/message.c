@@ -31,6 +31,14 @@ static uint16_t execution_state(unsigned vtl, const struct kvm_sregs *s)
 	return (uint16_t)(state | vtl << HV_EXECUTION_VTL_SHIFT);
 }
 
+static uint8_t access_info(const struct violation *v)
+{
+	if (!v->gva_valid)
+		return 0;
+	return v->walking ? HV_ACCESS_INFO_GVA_VALID
+			  : HV_ACCESS_INFO_GVA_VALID | HV_ACCESS_INFO_GVA_GPA_VALID;
+}
+
 void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
 		       const struct kvm_regs *regs, const struct kvm_sregs *sregs,
 		       const struct violation *v)
@@ -47,7 +55,7 @@ void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
 			   .rflags = regs->rflags | CPU_RFLAGS_RF},
 		.cache_type = HV_CACHE_TYPE_WRITE_BACK,
 		.instruction_count = v->insn_count,
-		.access_info = v->gva_valid ? HV_ACCESS_INFO_GVA_VALID : 0,
+		.access_info = access_info(v),
 		.gva = v->gva_valid ? v->gva.addr : 0,
 		.gpa = v->gpa.addr,
 		.ds = segment(&sregs->ds),

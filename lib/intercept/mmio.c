@@ -12,7 +12,7 @@
 
 /* --- what a half-done load may change until it ends --- */
 
-/* Bytes an instruction that also loads can store: a pointer pushed, a string element, an operand. */
+/* Bytes an instruction that also loads can store: a pointer pushed, a string element. */
 #define SAVED_BYTES  64
 #define SAVED_PIECES 4
 
@@ -26,7 +26,7 @@ struct saved {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_vcpu_events events;
-	bool vector;
+	bool fpu;
 	struct saved_piece pieces[SAVED_PIECES];
 	unsigned piece_count;
 };
@@ -74,9 +74,9 @@ static int save(struct vsm_vcpu *vp, struct saved *s, const struct viewer *w,
 	*s = (struct saved){.regs = *w->context.regs,
 			    .sregs = *w->context.sregs,
 			    .events = *events,
-			    .vector = insn->vector || !insn->length};
+			    .fpu = insn->fpu || !insn->length};
 	save_memory(s, w, insn);
-	if (!s->vector)
+	if (!s->fpu)
 		return 0;
 	active->xsave_known = false;
 	return h->ops->get_xsave(h, active->cpu.fd, active->xsave, vp->partition->xsave_size);
@@ -131,7 +131,7 @@ static int restore(struct vsm_vcpu *vp, const struct saved *s)
 	for (unsigned i = 0; i < s->piece_count && !r; i++)
 		r = host_write(&vp->partition->memory, vp->active_vtl, s->pieces[i].gpa,
 			       s->pieces[i].bytes, s->pieces[i].len);
-	if (!r && s->vector)
+	if (!r && s->fpu)
 		r = h->ops->set_xsave(h, active->cpu.fd, active->xsave);
 	return r;
 }

@@ -119,8 +119,8 @@ static bool same_registers(const struct kvm_regs *a, const struct kvm_regs *b)
 }
 
 /*
- * Would the processor execute the store as KVM did? Where the instruction is not known its registers
- * cannot be put back for another try: the store is finished whatever they are.
+ * Would the processor execute the store as KVM did? Where the instruction is not known its
+ * registers cannot be put back for another try: the store is finished whatever they are.
  */
 static bool unchanged(const struct retired_store *store, const struct kvm_regs *regs)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest's page tables (SDM vol. 3, chapter 4): linear address -> GPA, and the walk's own accesses. */
+/* A guest's page tables (SDM vol. 3, chapter 4): linear address -> GPA, and the walk's accesses. */
 #include <errno.h>
 #include <string.h>
 

@@ -210,8 +210,8 @@ int overlay_enable(struct memory *m, struct overlay *o, uint64_t page);
 int overlay_disable(struct memory *m, struct overlay *o);
 
 /*
- * Hides it and gives its page back to the pool. NULL is allowed. Errors of overlay_disable(): it then stays shown, and its page
- * used.
+ * Hides it and gives its page back to the pool. NULL is allowed. Errors of overlay_disable(): it
+ * then stays shown, and its page used.
  */
 int overlay_destroy(struct memory *m, struct overlay *o);
 

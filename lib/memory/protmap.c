@@ -6,13 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct protmap_node {
-	struct protmap_node *left, *right;
-	uint64_t first, end;
-	uint8_t height;
-	prot_t mask;
-};
-
 /* --- balanced trees: split and join, after Blelloch, Ferizovic, Sun: "Just Join for Parallel
  * Ordered Sets" (2016) --- */
 

@@ -7,7 +7,13 @@
 #include <stddef.h>
 #include "memory/prot.h"
 
-struct protmap_node;
+/* A range, in an AVL tree; for protmap.c and the test of its balance. */
+struct protmap_node {
+	struct protmap_node *left, *right;
+	uint64_t first, end;
+	uint8_t height;
+	prot_t mask;
+};
 
 struct protmap {
 	struct protmap_node *root;

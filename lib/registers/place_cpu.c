@@ -6,20 +6,6 @@
 
 #include "registers/architecture.h"
 
-/*
- * KVM drops a queued exception when general registers are written (kernel: __set_regs()), now or at
- * the next VTL switch: one that is queued is written again after them.
- */
-static int keep_exception(struct vtl_cpu *cpu)
-{
-	struct kvm_vcpu_events *events;
-	int r = vtl_cpu_events(cpu, &events);
-
-	if (!r && (events->exception.injected || events->exception.pending))
-		vtl_cpu_dirty(cpu, CPU_EVENTS);
-	return r;
-}
-
 /* --- general registers --- */
 
 static enum hv_status get_gpr(const struct register_access *a, struct hv_register_value *value)
@@ -36,10 +22,8 @@ static enum hv_status put_gpr(const struct register_access *a, uint64_t value)
 {
 	struct vtl_cpu *cpu = &register_holder(a)->cpu;
 	struct kvm_regs *regs;
-	int r = keep_exception(cpu);
+	int r = vtl_cpu_regs(cpu, &regs);
 
-	if (!r)
-		r = vtl_cpu_regs(cpu, &regs);
 	if (r)
 		return register_status(a, r);
 	memcpy((uint8_t *)regs + a->where, &value, sizeof(value));
@@ -88,20 +72,15 @@ enum hv_status register_change_sregs(const struct register_access *a,
 {
 	struct vtl_cpu *cpu = &register_holder(a)->cpu;
 	struct kvm_sregs *sregs;
-	int r = keep_exception(cpu);
+	int r = vtl_cpu_flush(cpu);
 
-	if (!r)
-		r = vtl_cpu_flush(cpu);
 	if (!r)
 		r = vtl_cpu_sregs(cpu, &sregs);
 	if (r)
 		return register_status(a, r);
 	change(sregs, a, value);
 	vtl_cpu_dirty(cpu, CPU_SREGS);
-	r = vtl_cpu_flush(cpu);
-	if (!r)
-		r = keep_exception(cpu);
-	return register_status(a, r);
+	return register_status(a, vtl_cpu_flush(cpu));
 }
 
 static enum hv_status get_control(const struct register_access *a, struct hv_register_value *value)

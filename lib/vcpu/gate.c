@@ -38,22 +38,44 @@ static int bring_up_to_date(struct vsm_partition *p, struct space *space, unsign
 		 : 0;
 }
 
+/*
+ * A space that VPs run in although its view has changed: what this VP did (a protection, an overlay page) holds for them
+ * too before it goes on.
+ */
+static struct space *outdated(struct vsm_partition *p)
+{
+	for (unsigned i = 0; p->max_vps > 1 && i < p->space_count; i++) {
+		struct space *s = &p->spaces[i];
+
+		if (s->inside && s->shown_vtl >= 0 &&
+		    !space_shows(s, &p->memory, (unsigned)s->shown_vtl))
+			return s;
+	}
+	return NULL;
+}
+
+static int wait_until_left(struct vsm_partition *p, const struct space *space)
+{
+	nudge_inside(p, space);
+	pthread_cond_wait(&p->vcpu_moved, &p->lock);
+	return 1;
+}
+
 int gate_enter(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
-	struct space *space = partition_space(p, vp->active_vtl);
+	struct space *space = partition_space(p, vp->active_vtl), *old = outdated(p);
 	int r;
 
+	if (old)
+		return wait_until_left(p, old);
 	if (vp->holds) {
 		pthread_cond_wait(&p->vcpu_moved, &p->lock);
 		return 1;
 	}
 	if (!space_shows(space, &p->memory, vp->active_vtl)) {
-		if (space->inside) {
-			nudge_inside(p, space);
-			pthread_cond_wait(&p->vcpu_moved, &p->lock);
-			return 1;
-		}
+		if (space->inside)
+			return wait_until_left(p, space);
 		r = bring_up_to_date(p, space, vp->active_vtl);
 		if (r)
 			return r;

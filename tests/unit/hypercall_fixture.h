@@ -6,6 +6,7 @@
 
 #include "fixture.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include "hv/hypercall.h"
@@ -203,6 +204,41 @@ static inline void hc_put_xmm(struct hc *h, unsigned vp, unsigned first, const v
 	memcpy(image + HC_XMM_OFFSET + 16 * first, from, size);
 	image[512] |= 2;
 	assert_int_equal(host->ops->set_xsave(host, fd, image), 0);
+}
+
+/* --- a host that stops changing mappings for good --- */
+
+static struct {
+	struct kvm_ops ops;
+	struct kvm_host host;
+	const struct kvm_host *real;
+	unsigned allowed;
+} hc_stubborn;
+
+static inline int hc_stubborn_protect(const struct kvm_host *h, void *addr, size_t size,
+				      enum kvm_map_prot prot)
+{
+	(void)h;
+	if (!hc_stubborn.allowed)
+		return -ENOMEM;
+	hc_stubborn.allowed--;
+	return hc_stubborn.real->ops->protect_memory(hc_stubborn.real, addr, size, prot);
+}
+
+/* From now on `allowed` changes of protection succeed, and no more. */
+static inline void hc_refuse_protect(struct hc *h, unsigned allowed)
+{
+	hc_stubborn.real = h->x.host;
+	hc_stubborn.ops = *h->x.host->ops;
+	hc_stubborn.ops.protect_memory = hc_stubborn_protect;
+	hc_stubborn.host = (struct kvm_host){&hc_stubborn.ops, h->x.host->ctx};
+	hc_stubborn.allowed = allowed;
+	h->p->memory.host = &hc_stubborn.host;
+}
+
+static inline void hc_relent(struct hc *h)
+{
+	h->p->memory.host = h->x.host;
 }
 
 #endif

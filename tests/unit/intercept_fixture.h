@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A VP in VTL0 on a fake host, with memory, 4-level page tables and code: what intercepts look at. */
+/* A VP in VTL0 on a fake host, with memory, page tables and code: what intercepts look at. */
 #ifndef VSM_TESTS_UNIT_INTERCEPT_FIXTURE_H
 #define VSM_TESTS_UNIT_INTERCEPT_FIXTURE_H
 

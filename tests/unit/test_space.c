@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* A space's slots: the fewest changes, ids in their range, and what is left on failure. */
+#include "memory_fixture.h"
+#include "failing_malloc.h"
+#include <errno.h>
+#include <string.h>
+
+static int setup_mode(void **state, enum vsm_enforcement enforcement)
+{
+	static struct memory_fixture f;
+	struct memory_options o = fixture_options(enforcement, VSM_EXEC_STRICT);
+
+	memory_start(&f, &o, 1);
+	assert_int_equal(fixture_region(&f, 0, 64, 0, false), 0);
+	assert_int_equal(fixture_region(&f, 80, 96, 64, true), 0);
+	assert_int_equal(memory_limit_default(&f.m, 1, PROT_ALL), 0);
+	*state = &f;
+	return 0;
+}
+
+static int setup_alias(void **state)
+{
+	return setup_mode(state, VSM_ENFORCEMENT_ALIAS);
+}
+
+static int setup_slots(void **state)
+{
+	return setup_mode(state, VSM_ENFORCEMENT_SLOTS);
+}
+
+static int teardown(void **state)
+{
+	memory_stop(*state);
+	return 0;
+}
+
+static unsigned apply(struct memory_fixture *f, struct space *s, unsigned vtl)
+{
+	unsigned changed = 0;
+
+	assert_int_equal(space_apply(s, &f->m, vtl, &changed), 0);
+	assert_true(space_shows(s, &f->m, vtl));
+	return changed;
+}
+
+static void shows_regions_and_then_does_nothing(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space *s = &f->spaces[0];
+	struct kvm_userspace_memory_region slot;
+
+	assert_false(space_shows(s, &f->m, 0));
+	assert_int_equal(apply(f, s, 0), 2);
+	assert_int_equal(apply(f, s, 0), 0);
+	assert_true(fake_kvm_slot_at(f->x.fake, f->vm_fds[0], 80 << 12, &slot));
+	assert_int_equal(slot.flags, KVM_MEM_READONLY);
+	assert_int_equal(slot.memory_size, 16 << 12);
+	assert_true(slot.slot >= FIXTURE_FIRST_SLOT);
+	assert_false(space_shows(s, &f->m, 1));
+}
+
+static void one_vm_shows_one_vtl_at_a_time(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space *s = &f->spaces[0];
+
+	apply(f, s, 0);
+	assert_int_equal(apply(f, s, 1), 4);
+	assert_false(space_shows(s, &f->m, 0));
+	assert_int_equal(apply(f, s, 0), 4);
+	assert_int_equal(fake_kvm_slot_count(f->x.fake, f->vm_fds[0]), 2);
+}
+
+static void limits_in_an_alias_touch_no_slot(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space *s = &f->spaces[0];
+	uint64_t generation = f->m.views[0].generation;
+
+	apply(f, s, 0);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 3, 9, PROT_R | PROT_KX | PROT_UX), 0);
+	assert_int_equal(f->m.views[0].generation, generation);
+	assert_true(space_shows(s, &f->m, 0));
+	assert_int_equal(fixture_access(f, 0, 3), KVM_MAP_READ);
+}
+
+static void limits_in_slots_touch_their_slot_only(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space *s = &f->spaces[0];
+
+	apply(f, s, 0);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 10, 20, 0), 0);
+	assert_false(space_shows(s, &f->m, 0));
+	assert_int_equal(apply(f, s, 0), 3);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 30, 40, PROT_R | PROT_KX | PROT_UX), 0);
+	assert_int_equal(apply(f, s, 0), 4);
+	assert_int_equal(fake_kvm_slot_count(f->x.fake, f->vm_fds[0]), 5);
+	assert_access(f, 0, 0, 10, KVM_MAP_READ_WRITE);
+	assert_access(f, 0, 10, 20, KVM_MAP_NONE);
+	assert_access(f, 0, 30, 40, KVM_MAP_READ);
+}
+
+/* Fails every ioctl of a change in turn; what is shown is never more than the new view. */
+static void a_refused_ioctl_shows_a_subset(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space *s = &f->spaces[0];
+	unsigned changed = 0;
+
+	for (unsigned nth = 1; nth <= 4; nth++) {
+		assert_int_equal(memory_limit(&f->m, 1, 0, 0, 64, PROT_ALL), 0);
+		apply(f, s, 0);
+		assert_int_equal(memory_limit(&f->m, 1, 0, 10, 20, 0), 0);
+		assert_int_equal(memory_limit(&f->m, 1, 0, 20, 30, PROT_R | PROT_KX | PROT_UX), 0);
+		fake_kvm_fail(f->x.fake, FAKE_OP_set_memory_region, nth, ENOMEM);
+		assert_int_equal(space_apply(s, &f->m, 0, &changed), -ENOMEM);
+		assert_false(space_shows(s, &f->m, 0));
+		assert_int_equal(s->shown_vtl, -1);
+		for (uint64_t page = 10; page < 20 && nth > 1; page++)
+			assert_int_equal(fake_kvm_guest_access(f->x.fake, f->vm_fds[0], page << 12),
+					 FAKE_NO_SLOT);
+		apply(f, s, 0);
+		assert_access(f, 0, 30, 64, KVM_MAP_READ_WRITE);
+		assert_access(f, 0, 20, 30, KVM_MAP_READ);
+	}
+}
+
+static void a_view_that_cannot_be_had_shows_nothing(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space *s = &f->spaces[0];
+
+	apply(f, s, 0);
+	view_touch(&f->m, 0);
+	f->m.slot_limit = 1;
+	assert_int_equal(space_apply(s, &f->m, 0, NULL), -ENOSPC);
+	assert_int_equal(fake_kvm_slot_count(f->x.fake, f->vm_fds[0]), 0);
+	f->m.slot_limit = FIXTURE_SLOTS;
+	assert_int_equal(apply(f, s, 0), 2);
+}
+
+static void ids_stay_in_their_range(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct kvm_userspace_memory_region slot;
+	struct space s;
+
+	assert_int_equal(space_init(&s, f->x.vm_fd, false, 5, 5), -EINVAL);
+	assert_int_equal(space_init(&s, f->x.vm_fd, false, 5, 7), 0);
+	assert_int_equal(space_apply(&s, &f->m, 0, NULL), 0);
+	assert_true(fake_kvm_slot_by_id(f->x.fake, f->x.vm_fd, 5, &slot));
+	assert_true(fake_kvm_slot_by_id(f->x.fake, f->x.vm_fd, 6, &slot));
+	assert_int_equal(memory_limit(&f->m, 1, 0, 10, 11, 0), 0);
+	assert_int_equal(space_apply(&s, &f->m, 0, NULL), -ENOSPC);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 10, 11, PROT_ALL), 0);
+	assert_int_equal(space_apply(&s, &f->m, 0, NULL), 0);
+	space_destroy(f->x.host, &s);
+	assert_int_equal(fake_kvm_slot_count(f->x.fake, f->x.vm_fd), 0);
+}
+
+static void init_without_memory(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct space s;
+
+	for (unsigned nth = 1; nth <= 3; nth++) {
+		fail_malloc(nth);
+		assert_int_equal(space_init(&s, f->x.vm_fd, true, 0, 100), -ENOMEM);
+		assert_true(malloc_failed());
+	}
+	fail_malloc(0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(shows_regions_and_then_does_nothing, setup_alias,
+						teardown),
+		cmocka_unit_test_setup_teardown(shows_regions_and_then_does_nothing, setup_slots,
+						teardown),
+		cmocka_unit_test_setup_teardown(one_vm_shows_one_vtl_at_a_time, setup_alias,
+						teardown),
+		cmocka_unit_test_setup_teardown(limits_in_an_alias_touch_no_slot, setup_alias,
+						teardown),
+		cmocka_unit_test_setup_teardown(limits_in_slots_touch_their_slot_only, setup_slots,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_refused_ioctl_shows_a_subset, setup_slots,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_view_that_cannot_be_had_shows_nothing,
+						setup_slots, teardown),
+		cmocka_unit_test_setup_teardown(ids_stay_in_their_range, setup_slots, teardown),
+		cmocka_unit_test_setup_teardown(init_without_memory, setup_alias, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
