@@ -3,6 +3,7 @@
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,9 @@
 
 /* The payload. What it returns goes to guest_exit(). Runs with interrupts off. */
 int guest_main(void);
+
+/* Is `word` on the command line the loader gave? */
+bool guest_has_option(const char *word);
 
 /*
  * Ends the VM: 0 powers it off, any other code goes to the debug-exit port, as QEMU's

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls of hv.h. Input and output are built in one page, which hypercalls must not cross. */
+#include "console.h"
 #include "cpu.h"
 #include "guest.h"
 #include "hv.h"
@@ -47,16 +48,17 @@ static uint64_t output[PAGE_SIZE / sizeof(uint64_t)] PAGE_ALIGNED;
 uint8_t hv_page[4096] PAGE_ALIGNED;
 void *hv_call_entry, *hv_vtl_call_entry, *hv_vtl_return_entry;
 
-bool hv_present(void)
-{
-	return (cpuid(1).ecx & HYPERVISOR_PRESENT) && cpuid(LEAF_INTERFACE).eax == SIGNATURE;
-}
-
-bool hv_has_vsm(void)
+void hv_require_vsm(void)
 {
 	uint32_t needed = ACCESS_VSM | ACCESS_VP_REGISTERS;
 
-	return hv_present() && (cpuid(LEAF_FEATURES).ebx & needed) == needed;
+	if (!(cpuid(1).ecx & HYPERVISOR_PRESENT) || cpuid(LEAF_INTERFACE).eax != SIGNATURE)
+		print("there is no Hyper-V interface here: nothing to show\n");
+	else if ((cpuid(LEAF_FEATURES).ebx & needed) != needed)
+		print("the hypervisor does not let this guest use Virtual Secure Mode\n");
+	else
+		return;
+	guest_exit(GUEST_EXIT_NO_VSM);
 }
 
 void hv_setup(void)

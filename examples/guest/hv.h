@@ -3,7 +3,6 @@
 #ifndef GUEST_HV_H
 #define GUEST_HV_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +33,9 @@
 #define HV_REPS_DONE(result)	  ((unsigned)((result) >> 32 & 0xfff))
 
 #define HV_SUCCESS		  0
+#define HV_INVALID_CODE		  2
+#define HV_INVALID_INPUT	  3
+#define HV_INVALID_ALIGNMENT	  4
 #define HV_INVALID_PARAMETER	  5
 #define HV_ACCESS_DENIED	  6
 
@@ -113,9 +115,8 @@ _Static_assert(offsetof(struct hv_assist, rax) == 16, "HV_VP_ASSIST_PAGE");
 #define HV_ENTRY_CALL	   1
 #define HV_ENTRY_INTERRUPT 2
 
-/* Is the hypervisor one with the Hyper-V interface; may this guest use VSM? (CPUID) */
-bool hv_present(void);
-bool hv_has_vsm(void);
+/* Ends the guest, saying why, unless the hypervisor offers VSM (CPUID). */
+void hv_require_vsm(void);
 
 /*
  * Registers the guest OS, shows the hypercall page, asks for the VTL call and return offsets. Each

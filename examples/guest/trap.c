@@ -17,6 +17,7 @@ struct gate {
 	uint32_t reserved;
 };
 
+/* The I/O map base is 0, so zeros of the segment itself are the map: CPL3 may use the ports below. */
 struct tss {
 	uint32_t reserved;
 	uint64_t rsp0;
@@ -65,7 +66,7 @@ static void load_tss(void)
 	__asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
 }
 
-void trap_setup(int with_tss)
+void trap_setup(void)
 {
 	struct table_pointer gdtr = {(uint16_t)((char *)guest_gdt_end - (char *)guest_gdt - 1),
 				     (uint64_t)guest_gdt};
@@ -74,8 +75,7 @@ void trap_setup(int with_tss)
 	for (unsigned v = 0; v < 256; v++)
 		set_gate(v);
 	__asm__ volatile("lgdt %0\n\tlidt %1" : : "m"(gdtr), "m"(idtr));
-	if (with_tss)
-		load_tss();
+	load_tss();
 }
 
 void trap_handle(uint8_t vector, trap_handler handler)

@@ -24,8 +24,8 @@ struct trap {
 
 typedef void (*trap_handler)(struct trap_frame *frame);
 
-/* Loads the GDT and an IDT of this copy of the library. With `tss`, also a task state segment. */
-void trap_setup(int tss);
+/* Loads GDT, IDT and task state segment of this copy of the library. */
+void trap_setup(void);
 
 /* Calls handler for a vector; after it the interrupted code goes on. */
 void trap_handle(uint8_t vector, trap_handler handler);

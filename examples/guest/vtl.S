@@ -7,7 +7,9 @@
 	.text
 	.code64
 
-	/* void vtl_call(struct vtl_args *args) */
+	/*
+	 * void vtl_call(struct vtl_frame *frame): all general registers go to VTL1 and come back.
+	 */
 	.globl vtl_call
 vtl_call:
 	push	%rbp
@@ -17,19 +19,39 @@ vtl_call:
 	push	%r14
 	push	%r15
 	push	%rdi
-	mov	(%rdi), %rdx
-	mov	8(%rdi), %r8
-	mov	16(%rdi), %r9
-	mov	24(%rdi), %r10
-	xor	%ecx, %ecx			/* the call's control input: all reserved */
-	xor	%eax, %eax
+	mov	(%rdi), %rax
+	mov	8(%rdi), %rcx
+	mov	16(%rdi), %rdx
+	mov	24(%rdi), %rbx
+	mov	32(%rdi), %rbp
+	mov	40(%rdi), %rsi
+	mov	56(%rdi), %r8
+	mov	64(%rdi), %r9
+	mov	72(%rdi), %r10
+	mov	80(%rdi), %r11
+	mov	88(%rdi), %r12
+	mov	96(%rdi), %r13
+	mov	104(%rdi), %r14
+	mov	112(%rdi), %r15
+	mov	48(%rdi), %rdi
 	call	*hv_vtl_call_entry(%rip)
-	cld
-	pop	%rdi
-	mov	%rdx, (%rdi)
-	mov	%r8, 8(%rdi)
-	mov	%r9, 16(%rdi)
-	mov	%r10, 24(%rdi)
+	xchg	%rdi, (%rsp)			/* the frame's address; RDI waits on the stack */
+	mov	%rax, (%rdi)
+	mov	%rcx, 8(%rdi)
+	mov	%rdx, 16(%rdi)
+	mov	%rbx, 24(%rdi)
+	mov	%rbp, 32(%rdi)
+	mov	%rsi, 40(%rdi)
+	mov	%r8, 56(%rdi)
+	mov	%r9, 64(%rdi)
+	mov	%r10, 72(%rdi)
+	mov	%r11, 80(%rdi)
+	mov	%r12, 88(%rdi)
+	mov	%r13, 96(%rdi)
+	mov	%r14, 104(%rdi)
+	mov	%r15, 112(%rdi)
+	pop	%rax
+	mov	%rax, 48(%rdi)
 	pop	%r15
 	pop	%r14
 	pop	%r13

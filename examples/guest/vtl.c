@@ -90,6 +90,16 @@ uint16_t vtl_enable(const struct vtl_image *image)
 	return HV_STATUS(hv_call(HV_ENABLE_VP_VTL, (uint64_t)&vp, 0));
 }
 
+void vtl_begin(const struct vtl_image *image)
+{
+	struct vtl_frame none = {0};
+
+	hv_require_vsm();
+	hv_setup();
+	CHECK_EQUAL(vtl_enable(image), HV_SUCCESS);
+	vtl_call(&none);
+}
+
 const struct vtl_image vtl_own_image = {
 	.entry = vtl_entry,
 	.stack_top = vtl_stack_top,
@@ -142,7 +152,7 @@ static void take_interrupt(void)
  */
 static void start(void)
 {
-	trap_setup(0);
+	trap_setup();
 	hv_setup();
 	trap_handle(VTL_VECTOR, on_interrupt);
 	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist_page | HV_ENABLE);

@@ -22,11 +22,14 @@ struct vtl_image {
 /* Enables VTL1 for the partition and this VP, to start as `image` says. Returns the status. */
 uint16_t vtl_enable(const struct vtl_image *image);
 
-/* Registers that go to VTL1 with a VTL call, and as VTL1 left them. */
-struct vtl_args {
-	uint64_t rdx, r8, r9, r10;
-};
-void vtl_call(struct vtl_args *args);
+/* Checks for VSM, sets up hypercalls, enables VTL1 as `image` says and calls it once. */
+void vtl_begin(const struct vtl_image *image);
+
+/*
+ * A VTL call. The registers go to VTL1 and are replaced by what VTL1 left in them. RCX is the
+ * call's control input, of which all bits are reserved.
+ */
+void vtl_call(struct vtl_frame *registers);
 
 /* --- VTL1 --- */
 

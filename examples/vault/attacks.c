@@ -97,7 +97,7 @@ static bool write_registers(void)
 
 static bool seal_secret(void)
 {
-	struct vtl_args a = {VAULT_SEAL, (uint64_t)vtl1_secret, 16, 0};
+	struct vtl_frame a = {.rdx = VAULT_SEAL, .r8 = (uint64_t)vtl1_secret, .r9 = 16};
 
 	vtl_call(&a);
 	return a.rdx == VAULT_REFUSED;

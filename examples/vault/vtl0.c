@@ -14,31 +14,9 @@ extern char vtl1_image_code[], vtl1_image_code_end[];
 static uint8_t open_page[PAGE_SIZE] PAGE_ALIGNED = {'o'};
 static uint8_t skipped_page[PAGE_SIZE] PAGE_ALIGNED = {'s'};
 
-static void require_vsm(void)
-{
-	if (hv_has_vsm())
-		return;
-	if (hv_present())
-		print("the hypervisor does not let this guest use Virtual Secure Mode\n");
-	else
-		print("there is no Hyper-V interface here: nothing to show\n");
-	guest_exit(GUEST_EXIT_NO_VSM);
-}
-
-static void start_vtl1(void)
-{
-	struct vtl_args none = {0};
-
-	hv_setup();
-	CHECK_EQUAL(vtl_enable(&vtl1_vtl_own_image), HV_SUCCESS);
-	print("enabled VTL1, a more trusted level beside this one, and calls it\n");
-	vtl_call(&none);
-	print("is back\n");
-}
-
 static uint64_t seal(const char *message)
 {
-	struct vtl_args a = {VAULT_SEAL, (uint64_t)message, strlen(message), 0};
+	struct vtl_frame a = {.rdx = VAULT_SEAL, .r8 = (uint64_t)message, .r9 = strlen(message)};
 
 	vtl_call(&a);
 	CHECK_EQUAL(a.rdx, VAULT_OK);
@@ -48,7 +26,7 @@ static uint64_t seal(const char *message)
 
 static uint64_t caught(void)
 {
-	struct vtl_args a = {VAULT_COUNT, 0, 0, 0};
+	struct vtl_frame a = {.rdx = VAULT_COUNT};
 
 	vtl_call(&a);
 	return a.r8;
@@ -56,7 +34,7 @@ static uint64_t caught(void)
 
 static void guard(uint8_t *page, enum vault_guard kind)
 {
-	struct vtl_args a = {VAULT_GUARD, (uint64_t)page, kind, 0};
+	struct vtl_frame a = {.rdx = VAULT_GUARD, .r8 = (uint64_t)page, .r9 = kind};
 
 	vtl_call(&a);
 	CHECK_EQUAL(a.rdx, VAULT_OK);
@@ -113,14 +91,15 @@ int guest_main(void)
 	unsigned stopped;
 
 	console_prefix("VTL0: ");
-	print("booted\n");
-	require_vsm();
-	start_vtl1();
+	print("booted; this is where an ordinary kernel runs\n");
+	print("enables VTL1, a more trusted level on the same processor, and calls it\n");
+	vtl_begin(&vtl1_vtl_own_image);
+	print("is back\n");
 	first = seal("pay 10 to Alice");
 	CHECK(seal("pay 99 to Mallory") != first);
 	show_other_answers();
 	code = code_checksum();
-	print("now tries to get at the secret, and to change VTL1\n");
+	print("turns hostile: it wants the secret, and to change what VTL1 does\n");
 	stopped = attack_all();
 	CHECK_EQUAL(seal("pay 10 to Alice"), first);
 	CHECK_EQUAL(code_checksum(), code);

@@ -53,10 +53,16 @@ static bool takes_interrupts(const struct cpu *c)
 	return ioctl(active_fd(c), KVM_GET_REGS, &regs) < 0 || (regs.rflags & RFLAGS_IF);
 }
 
+static void wait_a_little(void)
+{
+	static const struct timespec pause = {.tv_nsec = 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
 /* No device of this machine raises interrupts: what may still come is the local APIC's. */
 static void on_halt(struct cpu *c, struct kvm_run *run)
 {
-	static const struct timespec pause = {.tv_nsec = 1000000};
 	struct machine *m = c->machine;
 	bool for_good = !takes_interrupts(c);
 
@@ -66,7 +72,7 @@ static void on_halt(struct cpu *c, struct kvm_run *run)
 		machine_end(m, STATUS_OK);
 		return;
 	}
-	nanosleep(&pause, NULL);
+	wait_a_little();
 	if (for_good)
 		atomic_fetch_sub(&m->stopped, 1);
 }
@@ -139,6 +145,8 @@ void *cpu_thread(void *arg)
 		r = vsm_vcpu_run(c->vcpu, &run);
 		if (r == 0)
 			handle(c, run);
+		else if (r == -EAGAIN) /* waits for INIT and SIPI */
+			wait_a_little();
 		else if (r != -EINTR)
 			fail(c, r);
 	}

@@ -9,6 +9,7 @@
 #define LEAF_TOPOLOGY 0xb
 #define TOPOLOGY_SMT  0x100 /* ECX: level types */
 #define TOPOLOGY_CORE 0x200
+#define TSC_DEADLINE  (1u << 24) /* ECX of leaf 1 */
 #define HTT	      (1u << 28)
 
 static struct kvm_cpuid2 *new_table(void)
@@ -28,6 +29,20 @@ static unsigned id_bits(unsigned cpus)
 	while (1u << bits < cpus)
 		bits++;
 	return bits;
+}
+
+/* KVM's table leaves it out, because it depends on the local APIC: libvsm's has it. */
+static bool has_tsc_deadline(const struct machine *m)
+{
+	return !m->options->kernel_irqchip ||
+	       ioctl(m->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+}
+
+static void set_tsc_deadline(struct kvm_cpuid2 *t)
+{
+	for (uint32_t i = 0; i < t->nent; i++)
+		if (t->entries[i].function == 1)
+			t->entries[i].ecx |= TSC_DEADLINE;
 }
 
 /* APIC id = processor index: one socket of single-threaded cores. */
@@ -97,6 +112,8 @@ static int compose(struct machine *m, struct kvm_cpuid2 *supported, struct kvm_c
 	if (ioctl(m->kvm_fd, KVM_GET_SUPPORTED_CPUID, supported) < 0)
 		return -errno;
 	adjust(supported, m->options->cpus);
+	if (has_tsc_deadline(m))
+		set_tsc_deadline(supported);
 	r = vsm_partition_compose_cpuid(m->partition, supported, composed);
 	for (unsigned i = 0; !r && i < m->options->cpus; i++)
 		r = vsm_vcpu_set_cpuid(m->cpus[i].vcpu, composed);

@@ -28,6 +28,8 @@ static const struct place *find_overlap(const struct loader *l, uint64_t start, 
 
 int load_claim(struct loader *l, uint64_t start, uint64_t size, const char *what)
 {
+	const struct place *in_the_way;
+
 	if (start > l->ram->size || size > l->ram->size - start) {
 		load_bad(l, "%s at %#llx needs memory up to %#llx, the guest has %llu MiB", what,
 			 (unsigned long long)start, (unsigned long long)(start + size),
@@ -38,7 +40,11 @@ int load_claim(struct loader *l, uint64_t start, uint64_t size, const char *what
 		return 0;
 	if (l->place_count == PLACES_MAX)
 		return load_bad(l, "%s: too many segments", what);
-	if (find_overlap(l, start, start + size))
+	in_the_way = find_overlap(l, start, start + size);
+	if (in_the_way == l->places)
+		return load_bad(l, "%s at %#llx lies where a PC has no memory (%#x-%#x)", what,
+				(unsigned long long)start, LOAD_HOLE_START, LOAD_HOLE_END - 1);
+	if (in_the_way)
 		return load_bad(l, "%s at %#llx overlaps another part of the image", what,
 				(unsigned long long)start);
 	l->places[l->place_count++] = (struct place){start, start + size};
@@ -98,7 +104,11 @@ static int load_elf64(struct loader *l, struct load_result *result)
 int load(const struct load_request *request, const struct ram *ram, struct load_result *result,
 	 struct load_error *error)
 {
-	struct loader l = {.request = request, .ram = ram, .error = error};
+	struct loader l = {.request = request,
+			   .ram = ram,
+			   .error = error,
+			   .places = {{LOAD_HOLE_START, LOAD_HOLE_END}},
+			   .place_count = 1};
 	struct multiboot_header header;
 	int r;
 

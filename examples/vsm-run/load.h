@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Guest memory: [0, size). */
+/* Guest memory: [0, size) but for a PC's hole. */
+#define LOAD_HOLE_START 0xa0000
+#define LOAD_HOLE_END	0x100000
+
 struct ram {
 	uint8_t *base;
 	uint64_t size;

@@ -115,7 +115,7 @@ static bool in_a_place(const struct loader *l, uint64_t address)
 
 int elf_load(struct loader *l, uint64_t *entry)
 {
-	struct elf e;
+	struct elf e = {0};
 	struct segment s;
 	int r = read_header(l, &e);
 

@@ -17,7 +17,7 @@
 
 #define LOW_START      0x1000
 #define LOW_END	       0x9f000
-#define HIGH_START     0x100000
+#define HIGH_START     LOAD_HOLE_END
 
 struct info {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],

@@ -7,7 +7,7 @@
 
 #define PLACES_MAX 96
 
-/* A load under way: where things already are in guest memory. */
+/* A load under way: where things already are in guest memory. The first is the hole. */
 struct loader {
 	const struct load_request *request;
 	const struct ram *ram;

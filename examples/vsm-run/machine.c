@@ -146,6 +146,7 @@ static int create_partition(struct machine *m)
 		.max_vps = o->cpus,
 		.first_slot = FIRST_SLOT,
 		.kick_signal = KICK_SIGNAL,
+		.quirks = o->quirks,
 		.log = report_log,
 		.trace = o->trace ? report_trace : NULL,
 		.callback_ctx = m,
@@ -157,12 +158,23 @@ static int create_partition(struct machine *m)
 	return r ? host_error("making the partition", -r) : 0;
 }
 
+static int map_range(struct machine *m, uint64_t start, uint64_t end)
+{
+	struct vsm_memory_region region = {.size = sizeof(region),
+					   .guest_phys = start,
+					   .bytes = end - start,
+					   .fd = m->memory_fd,
+					   .fd_offset = start};
+
+	return vsm_partition_map_memory(m->partition, &region);
+}
+
 static int map_memory(struct machine *m)
 {
-	struct vsm_memory_region region = {
-		.size = sizeof(region), .bytes = m->ram.size, .fd = m->memory_fd};
-	int r = vsm_partition_map_memory(m->partition, &region);
+	int r = map_range(m, 0, LOAD_HOLE_START);
 
+	if (!r)
+		r = map_range(m, LOAD_HOLE_END, m->ram.size);
 	return r ? host_error("giving the guest its memory", -r) : 0;
 }
 

@@ -39,6 +39,11 @@ static const struct choice irqchips[] = {
 	{NULL, 0},
 };
 
+static const struct choice quirks[] = {
+	{"ux-is-execute", VSM_QUIRK_UX_IS_EXECUTE},
+	{NULL, 0},
+};
+
 struct option_row {
 	const char *name, *metavar, *help;
 	int (*set)(struct options *o, const struct option_row *row, const char *value);
@@ -171,6 +176,15 @@ static int set_exec(struct options *o, const struct option_row *row, const char 
 	return r;
 }
 
+static int add_quirk(struct options *o, const struct option_row *row, const char *value)
+{
+	int chosen, r = choose(row, value, &chosen);
+
+	if (r == CONTINUE)
+		o->quirks |= (uint64_t)chosen;
+	return r;
+}
+
 static int set_irqchip(struct options *o, const struct option_row *row, const char *value)
 {
 	int chosen, r = choose(row, value, &chosen);
@@ -218,6 +232,8 @@ static const struct option_row rows[] = {
 	{"topology", "single-vm|vm-per-vtl", "where memslots live", set_topology, topologies},
 	{"enforcement", "slots|alias", "how protections reach KVM", set_enforcement, enforcements},
 	{"exec", "strict|relaxed", "pages that may be used but not run", set_exec, exec_policies},
+	{"quirk", "ux-is-execute", "without MBEC, UX alone lets any mode execute", add_quirk,
+	 quirks},
 	{"max-vtl", "N", "highest VTL the guest may enable, 1 or 2 (1)", set_max_vtl, NULL},
 	{"irqchip", "kernel|user", "VTL0's local APIC: KVM's or libvsm's (user)", set_irqchip,
 	 irqchips},

@@ -31,6 +31,7 @@ struct options {
 	enum vsm_topology topology;
 	enum vsm_enforcement enforcement;
 	enum vsm_exec_policy exec_policy;
+	uint64_t quirks;
 	uint8_t max_vtl;
 	bool kernel_irqchip;
 	bool trace, stats, probe;
