@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's CPUID: the VMM's table with the Hyper-V leaves in place of its own hypervisor leaves. */
+/*
+ * The guest's CPUID: the VMM's table with the Hyper-V leaves in place of its own hypervisor leaves.
+ */
 #include <errno.h>
 #include <string.h>
 

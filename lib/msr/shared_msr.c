@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared MSRs change only by WRMSR, which the MSR filter brings here; each write goes to all vCPUs of the VP at
- * once, so that a VTL switch has nothing to move.
+ * Shared MSRs change only by WRMSR, which the MSR filter brings here; each write goes to all vCPUs
+ * of the VP at once, so that a VTL switch has nothing to move.
  */
 #include "msr/shared_msr.h"
 

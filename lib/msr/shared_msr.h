@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Architectural MSRs that the VTLs of a VP share: MTRRs and MCG_STATUS (TLFS vsm.md, "Shared MSRs"). */
+/*
+ * Architectural MSRs that the VTLs of a VP share: MTRRs and MCG_STATUS (TLFS vsm.md, "Shared
+ * MSRs").
+ */
 #ifndef VSM_LIB_MSR_SHARED_MSR_H
 #define VSM_LIB_MSR_SHARED_MSR_H
 
@@ -17,8 +20,8 @@ extern const struct shared_msr_range shared_msrs[];
 extern const size_t shared_msr_ranges;
 
 /*
- * A guest's write: goes to every VTL's vCPU of the VP. 0; -ENOENT: no shared MSR; -EINVAL: KVM refuses the value (#GP), nothing
- * changed; else the errno of the failed kernel call.
+ * A guest's write: goes to every VTL's vCPU of the VP. 0; -ENOENT: no shared MSR; -EINVAL: KVM
+ * refuses the value (#GP), nothing changed; else the errno of the failed kernel call.
  */
 int shared_msr_write(struct vsm_vcpu *vp, uint32_t index, uint64_t value);
 

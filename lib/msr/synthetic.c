@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Synthetic MSRs, one row each: what a number reads as and what a write does. Registers with the same meaning
- * (HvRegisterGuestOsId, ...) come here too.
+ * Synthetic MSRs, one row each: what a number reads as and what a write does. Registers with the
+ * same meaning (HvRegisterGuestOsId, ...) come here too.
  */
 #include "msr/synthetic.h"
 
@@ -49,7 +49,9 @@ static int write_os_id(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64
 	struct vtl_partition *v = vtl_of(vp, vtl);
 
 	(void)index;
-	/* "If the Guest OS identity is cleared to zero [...] the hypercall page becomes disabled." */
+	/*
+	 * "If the Guest OS identity is cleared to zero [...] the hypercall page becomes disabled."
+	 */
 	if (!value) {
 		int r = overlay_disable(&vp->partition->memory, v->hypercall_page);
 
@@ -145,8 +147,8 @@ static int read_tsc_frequency(struct vsm_vcpu *vp, unsigned vtl, uint32_t index,
 }
 
 /*
- * MBEC is enforced where non-executable pages are: under the strict policy. A mask bit per VTL that can have it set for
- * a lower one.
+ * MBEC is enforced where non-executable pages are: under the strict policy. A mask bit per VTL that
+ * can have it set for a lower one.
  */
 uint64_t vsm_capabilities(const struct vsm_partition *p)
 {

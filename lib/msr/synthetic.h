@@ -43,14 +43,15 @@ int synthetic_read(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *
 int synthetic_write(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t value);
 
 /*
- * Shows or hides the overlay page of an MSR that carries a page number. -EINVAL (#GP): the page is beyond the GPA space; else the errno of
- * the failed kernel call.
+ * Shows or hides the overlay page of an MSR that carries a page number. -EINVAL (#GP): the page is
+ * beyond the GPA space; else the errno of the failed kernel call.
  */
 int synthetic_move_overlay(struct memory *m, struct overlay *page, bool enable, uint64_t to);
 
 /*
- * Installs the MSR filter in a VM and turns MSR exits on. user_apic: the VM's vCPUs have the library's local
- * APIC, whose MSRs KVM would answer itself. 0 or the errno of the failed kernel call.
+ * Installs the MSR filter in a VM and turns MSR exits on. user_apic: the VM's vCPUs have the
+ * library's local APIC, whose MSRs KVM would answer itself. 0 or the errno of the failed kernel
+ * call.
  */
 int msr_filter_install(struct vsm_partition *p, int vm_fd, bool user_apic);
 

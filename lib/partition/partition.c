@@ -11,7 +11,9 @@
 #include "probe/probe.h"
 #include "vcpu/vcpu.h"
 
-/* Overlay pages: per VTL the hypercall and reference TSC page, per VP and VTL assist, SIMP, SIEFP. */
+/*
+ * Overlay pages: per VTL the hypercall and reference TSC page, per VP and VTL assist, SIMP, SIEFP.
+ */
 #define OVERLAYS_PER_VTL       2
 #define OVERLAYS_PER_VP	       3
 
@@ -106,8 +108,8 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 }
 
 /*
- * An instruction of user mode that KVM cannot emulate gets #UD without an exit, unless this is on: an access to a closed
- * page could then not be told to the VTL that closed it.
+ * An instruction of user mode that KVM cannot emulate gets #UD without an exit, unless this is on:
+ * an access to a closed page could then not be told to the VTL that closed it.
  */
 static int want_emulation_exits(struct vsm_partition *p, int vm_fd)
 {

@@ -197,8 +197,8 @@ int vtl_cpu_own_rip(struct vtl_cpu *cpu)
 }
 
 /*
- * RIP is to stay at an `out` that KVM has not completed: lets KVM complete it, and puts everything back as it was to
- * be. A queued exception is only written afterwards.
+ * RIP is to stay at an `out` that KVM has not completed: lets KVM complete it, and puts everything
+ * back as it was to be. A queued exception is only written afterwards.
  */
 static int cpu_settle_rip(struct vtl_cpu *cpu)
 {

@@ -75,15 +75,15 @@ int vtl_cpu_run(struct vtl_cpu *cpu);
 int vtl_cpu_complete(struct vtl_cpu *cpu);
 
 /*
- * After a PIO exit: where the vCPU goes on is the library's decision, also if that is the instruction itself. KVM would
- * otherwise step over the instruction on re-entry when it finds RIP unchanged (kernel:
- * complete_fast_pio_out()). To be called before RIP is changed.
+ * After a PIO exit: where the vCPU goes on is the library's decision, also if that is the
+ * instruction itself. KVM would otherwise step over the instruction on re-entry when it finds RIP
+ * unchanged (kernel: complete_fast_pio_out()). To be called before RIP is changed.
  */
 int vtl_cpu_own_rip(struct vtl_cpu *cpu);
 
 /*
- * Makes the next vtl_cpu_run() only complete what is half-done, and takes that back; a kick that comes between is not
- * lost.
+ * Makes the next vtl_cpu_run() only complete what is half-done, and takes that back; a kick that
+ * comes between is not lost.
  */
 void vtl_cpu_hurry(struct vtl_cpu *cpu);
 void vtl_cpu_unhurry(struct vtl_cpu *cpu);

@@ -10,7 +10,10 @@
 #define LEAF_TOPOLOGY	 0xb
 #define LEAF_TOPOLOGY_V2 0x1f
 
-/* Initial APIC id: leaf 1 EBX 31:24; x2APIC id: EDX of the topology leaves (Intel SDM vol. 2, CPUID). */
+/*
+ * Initial APIC id: leaf 1 EBX 31:24; x2APIC id: EDX of the topology leaves (Intel SDM vol. 2,
+ * CPUID).
+ */
 static void set_apic_id(struct kvm_cpuid_entry2 *e, uint32_t id)
 {
 	if (e->function == LEAF_FEATURES)

@@ -27,8 +27,9 @@ int exit_internal_error(struct vsm_vcpu *vp);
 int exit_debug(struct vsm_vcpu *vp);
 
 /*
- * Acts on a violation found at the active VTL: steps an access that is allowed, or tells the VTL that forbade it. The
- * vCPU's state is as before the instruction. v->setter 0 and not allowed_here: EXIT_TO_VMM.
+ * Acts on a violation found at the active VTL: steps an access that is allowed, or tells the VTL
+ * that forbade it. The vCPU's state is as before the instruction. v->setter 0 and not allowed_here:
+ * EXIT_TO_VMM.
  */
 int violation_handle(struct vsm_vcpu *vp, const struct violation *v);
 

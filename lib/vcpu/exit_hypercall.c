@@ -2,9 +2,10 @@
 /*
  * `out` on the hypercall port: hypercalls, VTL calls and VTL returns.
  *
- * The port alone proves nothing: any guest code can write to it. What counts is that CS:RIP, walked through
- * the guest's page tables, lies at one of the code page's entries in this VTL's overlay, in protected mode
- * at CPL 0 (TLFS hypercall-interface.md, "Legal Hypercall Environments"); anything else gets #UD.
+ * The port alone proves nothing: any guest code can write to it. What counts is that CS:RIP, walked
+ * through the guest's page tables, lies at one of the code page's entries in this VTL's overlay, in
+ * protected mode at CPL 0 (TLFS hypercall-interface.md, "Legal Hypercall Environments"); anything
+ * else gets #UD.
  */
 #include <errno.h>
 
@@ -149,7 +150,10 @@ int exit_hypercall(struct vsm_vcpu *vp)
 	if (r)
 		return r;
 	entry = find_entry(vp, &c);
-	/* Past the `out` already, KVM is done with it; else it must not step over what is decided here. */
+	/*
+	 * Past the `out` already, KVM is done with it; else it must not step over what is decided
+	 * here.
+	 */
 	if (entry == HYPERCALL_ENTRY_NONE || c.rip == c.regs->rip) {
 		r = vtl_cpu_own_rip(c.cpu);
 		if (r)

@@ -2,9 +2,10 @@
 /*
  * The gate in front of KVM_RUN.
  *
- * Memslots change only while no vCPU of the VM runs: between deleting a slot and making its successor a
- * running vCPU would see a hole, and with all VTLs in one VM it would see another VTL's view. In
- * `vm-per-vtl` with `alias` the slots never change after memory is mapped and this is a comparison.
+ * Memslots change only while no vCPU of the VM runs: between deleting a slot and making its
+ * successor a running vCPU would see a hole, and with all VTLs in one VM it would see another VTL's
+ * view. In `vm-per-vtl` with `alias` the slots never change after memory is mapped and this is a
+ * comparison.
  */
 #include "vcpu/gate.h"
 
@@ -39,8 +40,8 @@ static int bring_up_to_date(struct vsm_partition *p, struct space *space, unsign
 }
 
 /*
- * A space that VPs run in although its view has changed: what this VP did (a protection, an overlay page) holds for them
- * too before it goes on.
+ * A space that VPs run in although its view has changed: what this VP did (a protection, an overlay
+ * page) holds for them too before it goes on.
  */
 static struct space *outdated(struct vsm_partition *p)
 {

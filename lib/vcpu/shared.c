@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving the shared state at a VTL switch: general registers but RSP, CR2, DR0-3, XCR0 and the XSAVE
- * image. MTRRs and the machine-check MSRs are shared too, but only change by WRMSR, which msr/shared_msr.c
- * sees; DR6 is private (the VSM capabilities say so).
+ * Moving the shared state at a VTL switch: general registers but RSP, CR2, DR0-3, XCR0 and the
+ * XSAVE image. MTRRs and the machine-check MSRs are shared too, but only change by WRMSR, which
+ * msr/shared_msr.c sees; DR6 is private (the VSM capabilities say so).
  *
- * What a vCPU was left with is remembered, since it does not change while another VTL is active; so a
- * switch reads the leaving vCPU once and writes the entered one only where the two differ.
+ * What a vCPU was left with is remembered, since it does not change while another VTL is active; so
+ * a switch reads the leaving vCPU once and writes the entered one only where the two differ.
  */
 #include "vcpu/shared.h"
 

@@ -6,8 +6,8 @@
 struct vsm_vcpu;
 
 /*
- * Moves the shared state from one VTL's vCPU to another's, writing only what differs. 0, or the errno of
- * the failed kernel call: `to` may then hold a mixture and must not run.
+ * Moves the shared state from one VTL's vCPU to another's, writing only what differs. 0, or the
+ * errno of the failed kernel call: `to` may then hold a mixture and must not run.
  */
 int shared_move(struct vsm_vcpu *vp, unsigned from, unsigned to);
 

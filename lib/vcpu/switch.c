@@ -2,9 +2,9 @@
 /*
  * VTL switches.
  *
- * The path of a VTL call:  KVM_RUN of VTL0 exits with KVM_EXIT_IO -> exit_hypercall.c finds the call entry
- * of the code page -> switch_call() -> enter() writes the entry reason -> shared_move() -> the run loop runs
- * the VTL that is now active. A return is the same path downwards.
+ * The path of a VTL call:  KVM_RUN of VTL0 exits with KVM_EXIT_IO -> exit_hypercall.c finds the
+ * call entry of the code page -> switch_call() -> enter() writes the entry reason -> shared_move()
+ * -> the run loop runs the VTL that is now active. A return is the same path downwards.
  */
 #include "vcpu/switch.h"
 
@@ -71,8 +71,8 @@ int switch_call(struct vsm_vcpu *vp, uint64_t control)
 }
 
 /*
- * On an entry by interrupt the higher VTL finds the lower one's RAX and RCX in the registers themselves; they
- * are also left where a return that is not fast takes them from.
+ * On an entry by interrupt the higher VTL finds the lower one's RAX and RCX in the registers
+ * themselves; they are also left where a return that is not fast takes them from.
  */
 static int save_volatile(struct vsm_vcpu *vp, struct hv_vp_vtl_control *control)
 {
@@ -106,7 +106,10 @@ int switch_interrupt(struct vsm_vcpu *vp, unsigned vtl)
 	return enter(vp, vtl, HV_VTL_ENTRY_INTERRUPT);
 }
 
-/* What a return that is not fast puts into the registers. The page may change while it is read: once. */
+/*
+ * What a return that is not fast puts into the registers. The page may change while it is read:
+ * once.
+ */
 static int restore_volatile(struct vsm_vcpu *vp, unsigned from)
 {
 	struct hv_vp_vtl_control *page = vtl_control(&vp->vtls[from]), control;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* VTL switches: calls, returns, and entries by interrupt or intercept (TLFS vsm.md, "VTL Entry", "VTL Exit"). */
+/*
+ * VTL switches: calls, returns, and entries by interrupt or intercept (TLFS vsm.md, "VTL Entry",
+ * "VTL Exit").
+ */
 #ifndef VSM_LIB_VCPU_SWITCH_H
 #define VSM_LIB_VCPU_SWITCH_H
 
@@ -9,8 +12,8 @@
 struct vsm_vcpu;
 
 /*
- * The VP's VTL makes a VTL call with this control input, RIP past the calling instruction. 1: done; 0: not
- * legal here (no VTL above enabled on the VP, reserved bits): inject #UD; else -errno.
+ * The VP's VTL makes a VTL call with this control input, RIP past the calling instruction. 1: done;
+ * 0: not legal here (no VTL above enabled on the VP, reserved bits): inject #UD; else -errno.
  */
 int switch_call(struct vsm_vcpu *vp, uint64_t control);
 
@@ -20,7 +23,9 @@ int switch_return(struct vsm_vcpu *vp, uint64_t control);
 /* Enters the higher VTL `vtl` because something waits for it there. 0 or -errno. */
 int switch_interrupt(struct vsm_vcpu *vp, unsigned vtl);
 
-/* The highest VTL above the active one that must be entered now; the active one when there is none. */
+/*
+ * The highest VTL above the active one that must be entered now; the active one when there is none.
+ */
 unsigned switch_due(const struct vsm_vcpu *vp);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses the guest may not make, and those it may make although the hardware protection is closed.
+ * Accesses the guest may not make, and those it may make although the hardware protection is
+ * closed.
  *
  * Exits that can be one (EFAULT, MMIO, internal error, debug) end here.
  */
@@ -15,8 +16,8 @@
 #define INTERCEPT_SINT 0
 
 /*
- * Tells the VTL that set the protection. If its message slot is taken or off, the message is lost but the VTL is
- * entered all the same: the instruction faults again when it comes back.
+ * Tells the VTL that set the protection. If its message slot is taken or off, the message is lost
+ * but the VTL is entered all the same: the instruction faults again when it comes back.
  */
 static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 {
@@ -120,8 +121,9 @@ int exit_fault(struct vsm_vcpu *vp)
 }
 
 /*
- * KVM could not emulate an instruction and no protection is the reason. In user mode KVM's own answer is #UD; that the
- * library asked for the exit must not let a guest's user process stop its VM.
+ * KVM could not emulate an instruction and no protection is the reason. In user mode KVM's own
+ * answer is #UD; that the library asked for the exit must not let a guest's user process stop its
+ * VM.
  */
 static int emulation_failure(struct vsm_vcpu *vp)
 {

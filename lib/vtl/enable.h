@@ -12,8 +12,8 @@ struct vsm_vcpu;
 /*
  * VTL `caller` enables `target` for the partition; flags: HV_ENABLE_PARTITION_VTL_*.
  * HV_INVALID_PARAMETER: VTL0, a VTL the partition cannot have, unknown flags, or MBEC where it
- * cannot be had; HV_ACCESS_DENIED: only the highest enabled VTL below a VTL, or one above, may enable it;
- * HV_INVALID_VTL_STATE: it is enabled.
+ * cannot be had; HV_ACCESS_DENIED: only the highest enabled VTL below a VTL, or one above, may
+ * enable it; HV_INVALID_VTL_STATE: it is enabled.
  */
 enum hv_status vtl_enable_partition(struct vsm_partition *p, unsigned caller, unsigned target,
 				    uint8_t flags);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hypercalls with registers and input pages that a hostile guest chooses, on a partition of the fake
- * host: a few calls one after the other, so that what one changes meets the next.
+ * Hypercalls with registers and input pages that a hostile guest chooses, on a partition of the
+ * fake host: a few calls one after the other, so that what one changes meets the next.
  *
  * The input is a list of calls; see struct step. Checked after each: the outcome is one there is,
  * registers are as the outcome says, and no VTL came into being that the partition cannot have.

@@ -72,7 +72,9 @@ static bool avx_is_on(void)
 	return cpuid(0xd).ebx > 576;
 }
 
-/* Whether AVX is there, and KVM learns of changes of XCR0: QEMU's emulation of SVM does not tell. */
+/*
+ * Whether AVX is there, and KVM learns of changes of XCR0: QEMU's emulation of SVM does not tell.
+ */
 static bool avx_works;
 
 static void find_avx(void)

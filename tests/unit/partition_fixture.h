@@ -64,7 +64,10 @@ static inline void guest_stop(struct guest *g)
 	fixture_stop(&g->x);
 }
 
-/* Enables VTL1 on the VP by the library's own state, in flat mode at VTL1_ENTRY, with all its pages shown. */
+/*
+ * Enables VTL1 on the VP by the library's own state, in flat mode at VTL1_ENTRY, with all its pages
+ * shown.
+ */
 static inline void guest_enable_vtl1(struct guest *g)
 {
 	g->p->enabled_vtls |= 2;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* HV_INITIAL_VP_CONTEXT: which contexts are refused, and what a vCPU is given of one that is not. */
+/*
+ * HV_INITIAL_VP_CONTEXT: which contexts are refused, and what a vCPU is given of one that is not.
+ */
 #include "initial_context.h"
 
 #include <errno.h>

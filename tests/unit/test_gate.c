@@ -54,8 +54,8 @@ static int secret_access(struct two *t, unsigned vtl)
 }
 
 /*
- * VP 1 spins in VTL0 while VP 0, in VTL1, closes a page: VP 0 goes on only when VP 1 is out, and VP 1
- * comes back to closed memory.
+ * VP 1 spins in VTL0 while VP 0, in VTL1, closes a page: VP 0 goes on only when VP 1 is out, and VP
+ * 1 comes back to closed memory.
  */
 static void closes_for_running(enum vsm_topology topology, enum vsm_enforcement enforcement)
 {

@@ -88,7 +88,9 @@ static void slow_form_and_reserved_bytes(void **state)
 	hc_stop(&h);
 }
 
-/* "if the launching VTL is the highest VTL enabled for the partition that is lower than the target" */
+/*
+ * "if the launching VTL is the highest VTL enabled for the partition that is lower than the target"
+ */
 static void only_the_next_below_may_launch(void **state)
 {
 	struct hc h;

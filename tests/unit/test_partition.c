@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Making partitions and VPs: every documented errno, every point of failure without a leak, two partitions side by side. */
+/*
+ * Making partitions and VPs: every documented errno, every point of failure without a leak, two
+ * partitions side by side.
+ */
 #include "partition_fixture.h"
 
 #include <errno.h>

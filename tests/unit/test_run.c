@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The run loop: VTL calls and returns, what is shared and what is private, intercepts, kicks; on all four combinations. */
+/*
+ * The run loop: VTL calls and returns, what is shared and what is private, intercepts, kicks; on
+ * all four combinations.
+ */
 #include "partition_fixture.h"
 
 #include <errno.h>
@@ -359,7 +362,9 @@ static void test_intercept_store_skip(void **state)
 	on_all(intercept_store_skip);
 }
 
-/* With a full slot the message is lost, VTL1 is entered all the same, and nothing is let through. */
+/*
+ * With a full slot the message is lost, VTL1 is entered all the same, and nothing is let through.
+ */
 static void intercept_slot_busy(struct guest *g)
 {
 	const struct fake_step lower[] = {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Synthetic MSRs, the MSR filter, the SynIC's registers and message delivery, and the CPUID leaves that announce them. */
+/*
+ * Synthetic MSRs, the MSR filter, the SynIC's registers and message delivery, and the CPUID leaves
+ * that announce them.
+ */
 #include "partition_fixture.h"
 
 #include <errno.h>
