@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "msr/synthetic.h"
+#include "registers/msr.h"
 #include "vcpu/vcpu.h"
 
 #define PAGE_ENABLE	UINT64_C(1)
@@ -34,17 +35,7 @@ _Static_assert(offsetof(struct ref_tsc_page, offset) == 16,
 
 int ref_tsc_guest_tsc(struct vsm_vcpu *vp, unsigned vtl, uint64_t *tsc)
 {
-	const struct kvm_host *h = vp->partition->host;
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {.head.nmsrs = 1, .entry.index = MSR_IA32_TSC};
-	int r = h->ops->get_msrs(h, vp->vtls[vtl].cpu.fd, &msrs.head);
-
-	if (r != 1)
-		return r < 0 ? r : -EINVAL;
-	*tsc = msrs.entry.data;
-	return 0;
+	return vtl_cpu_read_msr(&vp->vtls[vtl].cpu, MSR_IA32_TSC, tsc);
 }
 
 /* Units = tsc * scale >> 64. */

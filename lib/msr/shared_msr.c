@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "registers/msr.h"
 #include "vcpu/vcpu.h"
 
 const struct shared_msr_range shared_msrs[] = {
@@ -27,22 +28,14 @@ static bool is_shared(uint32_t index)
 
 int shared_msr_write(struct vsm_vcpu *vp, uint32_t index, uint64_t value)
 {
-	const struct kvm_host *h = vp->partition->host;
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {.head.nmsrs = 1, .entry = {.index = index, .data = value}};
-
 	if (!is_shared(index))
 		return -ENOENT;
+	/* All vCPUs have one CPUID and refuse the same values: the first does, or none. */
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
-		int r = h->ops->set_msrs(h, vp->vtls[vtl].cpu.fd, &msrs.head);
+		int r = vtl_cpu_write_msr(&vp->vtls[vtl].cpu, index, value);
 
-		if (r < 0)
+		if (r)
 			return r;
-		/* All vCPUs have one CPUID and refuse the same values: the first does, or none. */
-		if (r == 0)
-			return -EINVAL;
 	}
 	return 0;
 }

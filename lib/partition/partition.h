@@ -56,6 +56,8 @@ struct vsm_partition {
 	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
 	uint32_t max_vps;
 
+	struct vsm_vcpu *stepper; /* the VP for whose step pages are open, vcpu/violation.c */
+
 	bool dead;
 	char death[160]; /* why; "" while well */
 	struct {

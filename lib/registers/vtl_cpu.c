@@ -234,6 +234,8 @@ int vtl_cpu_run(struct vtl_cpu *cpu)
 		r = cpu_prepare(cpu);
 	if (r)
 		return r;
+	/* Before 6.12 a failing KVM_RUN leaves the reason of an earlier exit. */
+	cpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	r = cpu->host->ops->run(cpu->host, cpu->fd);
 	cpu->run->kvm_dirty_regs = 0;
 	cpu->valid = cpu->sync_regs ? SYNC_GROUPS : 0;

@@ -33,4 +33,7 @@ int exit_debug(struct vsm_vcpu *vp);
  */
 int violation_handle(struct vsm_vcpu *vp, const struct violation *v);
 
+/* The VP stops being in the middle of a step: it leaves the run loop, or its VTL. 0 or -errno. */
+int violation_stop_step(struct vsm_vcpu *vp);
+
 #endif

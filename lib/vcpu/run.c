@@ -127,6 +127,8 @@ static int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
 		vp->stats.vmm_exits++;
 		r = 0;
 	}
+	if (violation_stop_step(vp))
+		r = partition_die(vp->partition, "VP %u: ending a step failed", vp->index);
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
 		int flushed = vtl_cpu_flush(&vp->vtls[vtl].cpu);
 

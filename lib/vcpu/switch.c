@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "hv/vsm.h"
+#include "vcpu/exit.h"
 #include "vcpu/shared.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
@@ -37,8 +38,10 @@ static struct hv_vp_vtl_control *vtl_control(struct vp_vtl *v)
 /* Makes `to` the active VTL. Failing half-way leaves no VTL fit to run. */
 static int switch_to(struct vsm_vcpu *vp, unsigned to)
 {
-	int r = shared_move(vp, vp->active_vtl, to);
+	int r = violation_stop_step(vp);
 
+	if (!r)
+		r = shared_move(vp, vp->active_vtl, to);
 	if (r)
 		return partition_die(vp->partition,
 				     "VP %u: moving shared state to VTL%u failed: %s", vp->index,

@@ -10,6 +10,14 @@
 #include "registers/vtl_cpu.h"
 #include "synic/synic.h"
 
+/* The last step of a legal access to closed pages. */
+struct step {
+	uint64_t rip;
+	bool failed; /* it faulted although these pages were open */
+	uint8_t open_count;
+	struct violation_page open[VIOLATION_PAGES];
+};
+
 /* State of a VP that each VTL has for itself. */
 struct vp_vtl {
 	struct vtl_cpu cpu;
@@ -25,6 +33,7 @@ struct vp_vtl {
 			       not hold up */
 	struct retired_store retired;
 	bool stepping; /* a legal access is being single-stepped */
+	struct step step;
 
 	/* shared.c: what this VTL's vCPU holds of the shared state, where known */
 	void *xsave;

@@ -6,8 +6,10 @@
  * Exits that can be one (EFAULT, MMIO, internal error, debug) end here.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "intercept/intercept.h"
+#include "partition/hold.h"
 #include "vcpu/exit.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
@@ -40,6 +42,37 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 	return EXIT_RESUME;
 }
 
+/*
+ * While pages are open for one VP's instruction they are open for every VP in that VTL: the others
+ * stay outside the guest until they are closed again. One VP steps at a time.
+ */
+static bool take_stepper(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+
+	if (p->stepper && p->stepper != vp)
+		return false;
+	if (p->stepper == vp)
+		return true;
+	p->stepper = vp;
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i] && p->vps[i] != vp)
+			partition_hold_vp(p->vps[i]);
+	return true;
+}
+
+static void give_up_stepper(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+
+	if (p->stepper != vp)
+		return;
+	p->stepper = NULL;
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i] && p->vps[i] != vp)
+			partition_release_vp(p->vps[i]);
+}
+
 static int set_stepping(struct vsm_vcpu *vp, bool on)
 {
 	const struct kvm_host *h = vp->partition->host;
@@ -53,8 +86,16 @@ static int set_stepping(struct vsm_vcpu *vp, bool on)
 	return r;
 }
 
-/* Opens the pages of an access the limits allow, for one instruction. */
-static int step(struct vsm_vcpu *vp, const struct violation *v)
+/* The same instruction again with the same pages, although they were open: it would never end. */
+static bool no_progress(const struct vp_vtl *v, uint64_t rip, const struct violation *now)
+{
+	const struct step *last = &v->step;
+
+	return last->failed && last->rip == rip && last->open_count == now->open_count &&
+	       !memcmp(last->open, now->open, now->open_count * sizeof(now->open[0]));
+}
+
+static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct memory *m = &vp->partition->memory;
 	unsigned vtl = vp->active_vtl;
@@ -66,12 +107,43 @@ static int step(struct vsm_vcpu *vp, const struct violation *v)
 		r = vtl_cpu_flush(&vcpu_active(vp)->cpu);
 	if (!r)
 		r = set_stepping(vp, true);
-	if (r) {
-		memory_close_openings(m, vtl);
+	if (r && memory_close_openings(m, vtl))
+		return partition_die(vp->partition, "closing a page that was not stepped failed");
+	return r;
+}
+
+/*
+ * Opens the pages of an access the limits allow, for one instruction. Waiting for the other VPs may
+ * have let them change the limits: the instruction is then looked at again from the start.
+ */
+static int step(struct vsm_vcpu *vp, const struct violation *v)
+{
+	struct vp_vtl *active = vcpu_active(vp);
+	struct violation now = *v;
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(&active->cpu, &regs);
+
+	if (r)
 		return r;
+	if (no_progress(active, regs->rip, v))
+		return EXIT_TO_VMM;
+	if (!take_stepper(vp))
+		return EXIT_RESUME;
+	if (vp->partition->max_vps > 1) {
+		now = (struct violation){0};
+		r = intercept_locate(vp, &now);
 	}
-	vp->stats.steps++;
-	return EXIT_RESUME;
+	if (!r && now.allowed_here) {
+		active->step.rip = regs->rip;
+		active->step.open_count = now.open_count;
+		memcpy(active->step.open, now.open, sizeof(now.open));
+		r = open_and_step(vp, &now);
+	}
+	if (!active->stepping)
+		give_up_stepper(vp);
+	else
+		vp->stats.steps++;
+	return r ? r : EXIT_RESUME;
 }
 
 int violation_handle(struct vsm_vcpu *vp, const struct violation *v)
@@ -86,25 +158,32 @@ int violation_handle(struct vsm_vcpu *vp, const struct violation *v)
 }
 
 /* The instruction was stepped, or did not get that far: the pages close again. */
-static int stop_stepping(struct vsm_vcpu *vp)
+static int stop_stepping(struct vsm_vcpu *vp, bool failed)
 {
 	struct vsm_partition *p = vp->partition;
 	int r = memory_close_openings(&p->memory, vp->active_vtl);
 
 	if (r)
 		return partition_die(p, "closing a stepped page failed");
+	vcpu_active(vp)->step.failed = failed;
+	give_up_stepper(vp);
 	return set_stepping(vp, false);
+}
+
+int violation_stop_step(struct vsm_vcpu *vp)
+{
+	return vcpu_active(vp)->stepping ? stop_stepping(vp, false) : 0;
 }
 
 int exit_debug(struct vsm_vcpu *vp)
 {
-	return vcpu_active(vp)->stepping ? stop_stepping(vp) : EXIT_TO_VMM;
+	return vcpu_active(vp)->stepping ? stop_stepping(vp, false) : EXIT_TO_VMM;
 }
 
 /* An access in a step that needs yet another page, or a fault of its own, starts over. */
 static int locate(struct vsm_vcpu *vp, struct violation *v)
 {
-	int r = vcpu_active(vp)->stepping ? stop_stepping(vp) : 0;
+	int r = vcpu_active(vp)->stepping ? stop_stepping(vp, true) : 0;
 
 	return r ? r : intercept_locate(vp, v);
 }

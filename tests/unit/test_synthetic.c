@@ -266,14 +266,14 @@ static const struct kvm_cpuid_entry2 *leaf(const struct kvm_cpuid2 *c, uint32_t 
 	return NULL;
 }
 
-struct cpuid_table {
+union cpuid_table {
 	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 room[32];
+	uint8_t room[sizeof(struct kvm_cpuid2) + 32 * sizeof(struct kvm_cpuid_entry2)];
 };
 
 static void test_cpuid(void **state)
 {
-	struct cpuid_table in = {.head.nent = 3}, out = {.head.nent = 4};
+	union cpuid_table in = {.head.nent = 3}, out = {.head.nent = 4};
 	uint64_t privileges;
 	struct guest g;
 
