@@ -11,7 +11,7 @@
 #include "synic/synic.h"
 
 /* The last step of a legal access to closed pages. */
-struct step {
+struct page_step {
 	uint64_t rip;
 	bool failed; /* it faulted although these pages were open */
 	uint8_t open_count;
@@ -33,7 +33,7 @@ struct vp_vtl {
 			       not hold up */
 	struct retired_store retired;
 	bool stepping; /* a legal access is being single-stepped */
-	struct step step;
+	struct page_step step;
 
 	/* shared.c: what this VTL's vCPU holds of the shared state, where known */
 	void *xsave;

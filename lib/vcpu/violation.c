@@ -89,7 +89,7 @@ static int set_stepping(struct vsm_vcpu *vp, bool on)
 /* The same instruction again with the same pages, although they were open: it would never end. */
 static bool no_progress(const struct vp_vtl *v, uint64_t rip, const struct violation *now)
 {
-	const struct step *last = &v->step;
+	const struct page_step *last = &v->step;
 
 	return last->failed && last->rip == rip && last->open_count == now->open_count &&
 	       !memcmp(last->open, now->open, now->open_count * sizeof(now->open[0]));
