@@ -7,6 +7,9 @@
  * given as a file instead of an address, a vcpu comes from the library, and vsm_vcpu_run() stands
  * where ioctl(KVM_RUN) stood. That is all the guest needs to use Virtual Secure Mode.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create() */
+#endif
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
