@@ -8,8 +8,6 @@
 #include "machine.h"
 #include "say.h"
 
-#define RFLAGS_IF UINT64_C(0x200)
-
 typedef void (*exit_handler)(struct cpu *c, struct kvm_run *run);
 
 static int active_fd(const struct cpu *c)
@@ -46,13 +44,6 @@ static void on_mmio(struct cpu *c, struct kvm_run *run)
 		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 }
 
-static bool takes_interrupts(const struct cpu *c)
-{
-	struct kvm_regs regs;
-
-	return ioctl(active_fd(c), KVM_GET_REGS, &regs) < 0 || (regs.rflags & RFLAGS_IF);
-}
-
 static void wait_a_little(void)
 {
 	static const struct timespec pause = {.tv_nsec = 1000000};
@@ -60,21 +51,28 @@ static void wait_a_little(void)
 	nanosleep(&pause, NULL);
 }
 
-/* No device of this machine raises interrupts: what may still come is the local APIC's. */
+static unsigned long long runs(const struct cpu *c)
+{
+	struct vsm_vcpu_stats stats = {.size = sizeof(stats)};
+
+	return vsm_vcpu_get_stats(c->vcpu, &stats) ? 0 : stats.runs;
+}
+
+/*
+ * Halted with interrupts off, and no device of this machine raises an NMI. What may still come is
+ * another processor's: the machine ends when no processor has run since it halted, or ever.
+ */
 static void on_halt(struct cpu *c, struct kvm_run *run)
 {
 	struct machine *m = c->machine;
-	bool for_good = !takes_interrupts(c);
 
 	(void)run;
-	if (for_good && atomic_fetch_add(&m->stopped, 1) + 1 == m->options->cpus) {
-		say("the guest halted");
-		machine_end(m, STATUS_OK);
-		return;
-	}
-	wait_a_little();
-	if (for_good)
-		atomic_fetch_sub(&m->stopped, 1);
+	atomic_store(&c->halt_runs, runs(c));
+	for (unsigned i = 0; i < m->options->cpus; i++)
+		if (atomic_load(&m->cpus[i].halt_runs) != runs(&m->cpus[i]))
+			return;
+	say("the guest halted");
+	machine_end(m, STATUS_OK);
 }
 
 static void on_shutdown(struct cpu *c, struct kvm_run *run)

@@ -225,15 +225,6 @@ void machine_end(struct machine *m, int status)
 		vsm_vcpu_kick(m->cpus[i].vcpu);
 }
 
-/*
- * KVM's own APIC keeps the other processors waiting for INIT and SIPI; without it KVM would start
- * them at the reset vector.
- */
-static bool waits_in_kvm(const struct machine *m, unsigned index)
-{
-	return index == 0 || m->options->kernel_irqchip;
-}
-
 static int start_threads(struct machine *m)
 {
 	int r = 0;
@@ -241,10 +232,6 @@ static int start_threads(struct machine *m)
 	for (unsigned i = 0; !r && i < m->options->cpus; i++) {
 		struct cpu *c = &m->cpus[i];
 
-		if (!waits_in_kvm(m, i)) {
-			atomic_fetch_add(&m->stopped, 1);
-			continue;
-		}
 		r = pthread_create(&c->thread, NULL, cpu_thread, c);
 		c->has_thread = r == 0;
 	}

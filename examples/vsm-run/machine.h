@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <vsm/vsm.h>
 #include "fwcfg.h"
+#include "hvtest.h"
 #include "load.h"
 #include "options.h"
 #include "serial.h"
@@ -20,6 +21,7 @@ struct cpu {
 	struct vsm_vcpu *vcpu;
 	pthread_t thread;
 	bool has_thread;
+	atomic_ullong halt_runs; /* its count of entries into the guest as it halted for good */
 };
 
 struct machine {
@@ -31,13 +33,13 @@ struct machine {
 	struct cpu cpus[CPUS_MAX];
 	uint64_t start_ns;
 
-	pthread_mutex_t devices; /* the two below */
+	pthread_mutex_t devices; /* the three below */
 	struct serial serial;
 	struct fwcfg fwcfg;
+	struct hvtest hvtest;
 
 	atomic_bool ended;
 	atomic_int status;   /* valid once ended */
-	atomic_uint stopped; /* processors that halted for good, or were never started */
 };
 
 /* 0 with the machine ready to run, or the exit status, everything said. */

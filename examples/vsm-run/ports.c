@@ -64,11 +64,17 @@ static void write_reset(struct machine *m, uint16_t port, uint32_t value)
 		machine_end(m, STATUS_OK);
 }
 
+static void write_hvtest(struct machine *m, uint16_t port, uint32_t value)
+{
+	(void)port;
+	hvtest_write(m, value);
+}
+
 static const struct port_range ranges[] = {
 	{0x064, 0x064, NULL, write_keyboard},	 {0x0f4, 0x0f4, NULL, write_debug_exit},
 	{COM1, COM1 + 7, read_com1, write_com1}, {0x510, 0x510, NULL, write_fwcfg_key},
 	{0x511, 0x511, read_fwcfg, NULL},	 {0x604, 0x604, NULL, write_pm1a},
-	{0xcf9, 0xcf9, NULL, write_reset},
+	{0xcf9, 0xcf9, NULL, write_reset},	 {HVTEST_PORT, HVTEST_PORT, NULL, write_hvtest},
 };
 
 static const struct port_range *find(uint16_t port)

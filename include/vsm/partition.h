@@ -41,6 +41,13 @@ enum vsm_exec_policy {
 /* Hand MSR exits the library does not answer to the VMM; otherwise the guest gets the #GP that KVM
  * gives by default. */
 #define VSM_PARTITION_MSR_EXITS (UINT64_C(1) << 0)
+/* The VMM runs the partition's events: see vsm/events.h. */
+#define VSM_PARTITION_VMM_EVENTS (UINT64_C(1) << 1)
+/* The event loop is to be made of epoll even where io_uring is there. */
+#define VSM_PARTITION_NO_IO_URING (UINT64_C(1) << 2)
+/* vsm_vcpu_run() never sleeps: where a VTL with the library's local APIC halts, and while it stays halted, it returns
+ * with KVM_EXIT_HLT. */
+#define VSM_PARTITION_HLT_EXITS (UINT64_C(1) << 3)
 
 /* vsm_partition_options.quirks: deviations from the TLFS some guests expect; none by default. */
 /* With MBEC off, a mask with UX alone lets both modes execute (the TLFS: KX governs both). */

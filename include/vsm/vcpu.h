@@ -16,10 +16,18 @@ extern "C" {
 struct vsm_partition;
 struct vsm_vcpu;
 
+/*
+ * Where VTL0 has the library's local APIC, VP 0 runs at once and the others wait for INIT and SIPI or
+ * HvCallStartVirtualProcessor. A VP with this flag runs at once too. (KVM's own APIC goes by
+ * KVM_SET_MP_STATE.)
+ */
+#define VSM_VCPU_STARTED (UINT64_C(1) << 0)
+
 struct vsm_vcpu_options {
 	size_t size;	  /* sizeof(struct vsm_vcpu_options) */
 	uint32_t index;	  /* VP index, below the partition's max_vps */
 	uint32_t apic_id; /* initial local APIC id; KVM's vCPU id in VTL0's VM */
+	uint64_t flags;	  /* VSM_VCPU_* */
 };
 
 /*
@@ -34,8 +42,8 @@ VSM_API int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vc
 			    struct vsm_vcpu **out);
 
 /*
- * Releases the VP. It must not be running. NULL is allowed. KVM keeps the vCPU until its VM goes, so a VP of the
- * same APIC id cannot be created again in this partition (-EEXIST).
+ * Releases the VP. It must not be running. NULL is allowed. KVM keeps the vCPU until its VM goes,
+ * so a VP of the same APIC id cannot be created again in this partition (-EEXIST).
  */
 VSM_API void vsm_vcpu_destroy(struct vsm_vcpu *vcpu);
 

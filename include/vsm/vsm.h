@@ -3,11 +3,13 @@
 #ifndef VSM_VSM_H
 #define VSM_VSM_H
 
+#include "vsm/events.h"
 #include "vsm/export.h"
 #include "vsm/log.h"
 #include "vsm/partition.h"
 #include "vsm/probe.h"
 #include "vsm/stats.h"
+#include "vsm/synic.h"
 #include "vsm/vcpu.h"
 #include "vsm/version.h"
 

@@ -243,8 +243,11 @@ uint8_t lapic_apr(const struct lapic *l)
 
 int lapic_highest(const struct lapic *l)
 {
-	int vector = vector_highest(l->irr);
+	int vector;
 
+	if (lapic_irr_empty(l))
+		return -1;
+	vector = vector_highest(l->irr);
 	return class_of(vector) > (lapic_ppr(l) & 0xf0) ? vector : -1;
 }
 

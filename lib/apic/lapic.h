@@ -93,6 +93,7 @@ struct lapic_ipi {
 struct lapic_effects {
 	struct lapic_ipi ipi; /* to route; a self IPI is none, it is delivered already */
 	int eoi_vector; /* level-triggered vector whose EOI the I/O APICs wait for; -1: none */
+	bool eoi;	/* it was a write to EOI: the SynIC looks for messages that wait */
 };
 
 /* One instant, in both clocks. */
@@ -182,6 +183,23 @@ bool lapic_accepts_pic(const struct lapic *l);
 
 /* Takes an event out of those that wait. False: it does not wait. */
 bool lapic_take(struct lapic *l, enum lapic_event event);
+
+/* Asked several times at every exit, where it is nearly always so: without branches. */
+static inline bool lapic_irr_empty(const struct lapic *l)
+{
+	uint32_t any = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		any |= l->irr[i];
+	return !any;
+}
+
+/* Nothing waits for the vCPU, and no timer runs. */
+static inline bool lapic_idle(const struct lapic *l)
+{
+	return lapic_irr_empty(l) && !l->events && !l->tsc_deadline &&
+	       l->expiry_ns == LAPIC_TIMER_NONE;
+}
 
 /* The vector that can be delivered now: the highest of the IRR if its class is above PPR's; -1. */
 int lapic_highest(const struct lapic *l);

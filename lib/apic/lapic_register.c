@@ -90,6 +90,7 @@ static uint32_t read_ppr(const struct access *a)
 static void write_eoi(const struct access *a)
 {
 	a->effects->eoi_vector = lapic_eoi(a->l);
+	a->effects->eoi = true;
 }
 
 /* No remote reads: there is never any data. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hv/privileges.h"
+#include "msr/apic_msr.h"
 #include "partition/partition.h"
 
 #define HYPERVISOR_FIRST     UINT32_C(0x40000000)
@@ -18,11 +19,31 @@
 #define HV_FEATURE_FREQUENCY (UINT32_C(1) << 8) /* EDX of 0x40000003 */
 #define HV_FEATURE_XMM_IN    (UINT32_C(1) << 4)
 #define HV_FEATURE_XMM_OUT   (UINT32_C(1) << 15)
+#define HV_FEATURE_POLLING   (UINT32_C(1) << 17)
+#define HV_FEATURE_MSR_LOCK  (UINT32_C(1) << 18)
+#define HV_FEATURE_DIRECT    (UINT32_C(1) << 19) /* synthetic timers */
+#define HV_FEATURES                                                                          \
+	(HV_FEATURE_XMM_IN | HV_FEATURE_XMM_OUT | HV_FEATURE_POLLING | HV_FEATURE_MSR_LOCK | \
+	 HV_FEATURE_DIRECT)
+
+/* EAX of 0x40000004: do not use AutoEOI, which KVM's own local APIC cannot do for the library. */
+#define HV_HINT_NO_AUTO_EOI (UINT32_C(1) << 9)
+/* HvCallSendSyntheticClusterIpi, and VP sets of more than 64. */
+#define HV_HINT_CLUSTER_IPI	   (UINT32_C(1) << 10)
+#define HV_HINT_EX_PROCESSOR_MASKS (UINT32_C(1) << 11)
+#define HV_HINTS		   (HV_HINT_NO_AUTO_EOI | HV_HINT_CLUSTER_IPI | HV_HINT_EX_PROCESSOR_MASKS)
 
 /* The build this interface is modelled on: Windows Server 2022's. */
 #define HV_VERSION_BUILD 20348
 #define HV_VERSION_MAJOR 10
 #define HV_VERSION_MINOR 0
+
+/* What every partition has, and what depends on the host. */
+static uint64_t privileges(const struct vsm_partition *p)
+{
+	return HV_PRIVILEGES_GRANTED | (p->tsc_khz ? HV_PRIVILEGE_FREQUENCY_REGS : 0) |
+	       (apic_msr_offered(p) ? HV_PRIVILEGE_INTR_CTRL_REGS : 0);
+}
 
 /* TLFS feature-discovery.md, one row a leaf. */
 static size_t hyperv_leaves(const struct vsm_partition *p, struct kvm_cpuid_entry2 *e)
@@ -39,12 +60,11 @@ static size_t hyperv_leaves(const struct vsm_partition *p, struct kvm_cpuid_entr
 		 .eax = HV_VERSION_BUILD,
 		 .ebx = HV_VERSION_MAJOR << 16 | HV_VERSION_MINOR},
 		{.function = 0x40000003,
-		 .eax = (uint32_t)HV_PRIVILEGES_GRANTED,
-		 .ebx = (uint32_t)(HV_PRIVILEGES_GRANTED >> 32),
-		 .edx = HV_FEATURE_XMM_IN | HV_FEATURE_XMM_OUT |
-			(p->tsc_khz ? HV_FEATURE_FREQUENCY : 0)},
-		/* No recommendation; never notify of long spin waits. */
-		{.function = 0x40000004, .ebx = UINT32_MAX},
+		 .eax = (uint32_t)privileges(p),
+		 .ebx = (uint32_t)(privileges(p) >> 32),
+		 .edx = HV_FEATURES | (p->tsc_khz ? HV_FEATURE_FREQUENCY : 0)},
+		/* Never notify of long spin waits. */
+		{.function = 0x40000004, .eax = HV_HINTS, .ebx = UINT32_MAX},
 		{.function = 0x40000005, .eax = p->max_vps, .ebx = p->max_vps},
 		{.function = 0x40000006},
 	};

@@ -32,13 +32,18 @@
 #define HV_FAST_GPR_SIZE 16
 
 enum hv_call_code {
+	HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI = 0x000b,
 	HV_CALL_MODIFY_VTL_PROTECTION_MASK = 0x000c,
 	HV_CALL_ENABLE_PARTITION_VTL = 0x000d,
 	HV_CALL_ENABLE_VP_VTL = 0x000f,
 	HV_CALL_VTL_CALL = 0x0011,
 	HV_CALL_VTL_RETURN = 0x0012,
+	HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI_EX = 0x0015,
 	HV_CALL_GET_VP_REGISTERS = 0x0050,
 	HV_CALL_SET_VP_REGISTERS = 0x0051,
+	HV_CALL_POST_MESSAGE = 0x005c,
+	HV_CALL_SIGNAL_EVENT = 0x005d,
+	HV_CALL_START_VIRTUAL_PROCESSOR = 0x0099,
 	HV_CALL_GET_VP_INDEX_FROM_APIC_ID = 0x009a,
 };
 
@@ -67,6 +72,36 @@ struct hv_enable_vp_vtl {
 };
 _Static_assert(offsetof(struct hv_enable_vp_vtl, context) == 16, "TLFS HvCallEnableVpVtl");
 _Static_assert(sizeof(struct hv_enable_vp_vtl) == 240, "TLFS HvCallEnableVpVtl");
+
+/* HvCallStartVirtualProcessor */
+struct hv_start_virtual_processor {
+	uint64_t partition_id;
+	uint32_t vp_index;
+	uint8_t target_vtl;
+	uint8_t reserved[3];
+	struct hv_initial_vp_context context;
+};
+_Static_assert(sizeof(struct hv_start_virtual_processor) == 240,
+	       "TLFS HvCallStartVirtualProcessor");
+
+/* HV_VP_SET: header; then a 64-bit mask for each bank whose bit is set. */
+struct hv_vp_set {
+	uint64_t format; /* HV_VP_SET_* */
+	uint64_t banks;
+};
+_Static_assert(sizeof(struct hv_vp_set) == 16, "TLFS HV_VP_SET");
+
+#define HV_VP_SET_SPARSE  0
+#define HV_VP_SET_ALL	  1
+#define HV_VP_SET_BANK	  64 /* VPs in one */
+
+/* HvCallSendSyntheticClusterIpi: before the mask; HvCallSendSyntheticClusterIpiEx: before the set */
+struct hv_cluster_ipi {
+	uint32_t vector;
+	uint8_t target_vtl; /* HV_INPUT_VTL */
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct hv_cluster_ipi) == 8, "TLFS HvCallSendSyntheticClusterIpi");
 
 /* HvCallModifyVtlProtectionMask: header; elements are GPA page numbers. */
 struct hv_modify_vtl_protection_mask {
@@ -101,6 +136,24 @@ struct hv_register_assignment {
 };
 _Static_assert(offsetof(struct hv_register_assignment, value) == 16, "TLFS HvCallSetVpRegisters");
 _Static_assert(sizeof(struct hv_register_assignment) == 32, "TLFS HvCallSetVpRegisters");
+
+/* HvCallPostMessage */
+struct hv_post_message {
+	uint32_t connection_id;
+	uint32_t reserved;
+	uint32_t type;
+	uint32_t payload_size;
+	uint8_t payload[240];
+};
+_Static_assert(sizeof(struct hv_post_message) == 256, "TLFS HvCallPostMessage");
+
+/* HvCallSignalEvent */
+struct hv_signal_event {
+	uint32_t connection_id;
+	uint16_t flag;
+	uint16_t reserved;
+};
+_Static_assert(sizeof(struct hv_signal_event) == 8, "TLFS HvCallSignalEvent");
 
 /* HvCallGetVpIndexFromApicId: header, element in, element out */
 struct hv_get_vp_index_from_apic_id {

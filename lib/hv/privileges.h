@@ -8,18 +8,24 @@
 
 #define HV_PRIVILEGE_REFERENCE_COUNTER (UINT64_C(1) << 1)
 #define HV_PRIVILEGE_SYNIC_REGS	       (UINT64_C(1) << 2)
+#define HV_PRIVILEGE_SYNTHETIC_TIMERS  (UINT64_C(1) << 3)
 #define HV_PRIVILEGE_INTR_CTRL_REGS    (UINT64_C(1) << 4)
 #define HV_PRIVILEGE_HYPERCALL_MSRS    (UINT64_C(1) << 5)
 #define HV_PRIVILEGE_VP_INDEX	       (UINT64_C(1) << 6)
 #define HV_PRIVILEGE_REFERENCE_TSC     (UINT64_C(1) << 9)
 #define HV_PRIVILEGE_FREQUENCY_REGS    (UINT64_C(1) << 11)
+#define HV_PRIVILEGE_POST_MESSAGES     (UINT64_C(1) << 36)
+#define HV_PRIVILEGE_SIGNAL_EVENTS     (UINT64_C(1) << 37)
 #define HV_PRIVILEGE_VSM	       (UINT64_C(1) << 48)
 #define HV_PRIVILEGE_VP_REGISTERS      (UINT64_C(1) << 49)
+#define HV_PRIVILEGE_START_VP	       (UINT64_C(1) << 53)
 
-/* Every partition of this library has these: what is not answered is not granted. */
-#define HV_PRIVILEGES_GRANTED                                                                     \
-	(HV_PRIVILEGE_REFERENCE_COUNTER | HV_PRIVILEGE_SYNIC_REGS | HV_PRIVILEGE_HYPERCALL_MSRS | \
-	 HV_PRIVILEGE_VP_INDEX | HV_PRIVILEGE_REFERENCE_TSC | HV_PRIVILEGE_VSM |                  \
-	 HV_PRIVILEGE_VP_REGISTERS)
+/* Every partition of this library has these, and perhaps more (cpuid/compose.c): what is not
+ * answered is not granted. */
+#define HV_PRIVILEGES_GRANTED                                                                   \
+	(HV_PRIVILEGE_REFERENCE_COUNTER | HV_PRIVILEGE_SYNIC_REGS |                             \
+	 HV_PRIVILEGE_SYNTHETIC_TIMERS | HV_PRIVILEGE_HYPERCALL_MSRS | HV_PRIVILEGE_VP_INDEX |  \
+	 HV_PRIVILEGE_REFERENCE_TSC | HV_PRIVILEGE_POST_MESSAGES | HV_PRIVILEGE_SIGNAL_EVENTS | \
+	 HV_PRIVILEGE_VSM | HV_PRIVILEGE_VP_REGISTERS | HV_PRIVILEGE_START_VP)
 
 #endif

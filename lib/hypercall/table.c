@@ -11,6 +11,12 @@
 /* Sorted by code. */
 const struct hypercall_info hypercall_table[] = {
 	{
+		.code = HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI,
+		.name = "HvCallSendSyntheticClusterIpi",
+		.input = sizeof(struct hv_cluster_ipi) + sizeof(uint64_t),
+		.handle = hypercall_send_cluster_ipi,
+	},
+	{
 		.code = HV_CALL_MODIFY_VTL_PROTECTION_MASK,
 		.name = "HvCallModifyVtlProtectionMask",
 		.rep = true,
@@ -47,6 +53,13 @@ const struct hypercall_info hypercall_table[] = {
 		.outcome = HYPERCALL_VTL_RETURN,
 	},
 	{
+		.code = HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI_EX,
+		.name = "HvCallSendSyntheticClusterIpiEx",
+		.variable = true,
+		.input = sizeof(struct hv_cluster_ipi) + sizeof(struct hv_vp_set),
+		.handle = hypercall_send_cluster_ipi_ex,
+	},
+	{
 		.code = HV_CALL_GET_VP_REGISTERS,
 		.name = "HvCallGetVpRegisters",
 		.rep = true,
@@ -64,6 +77,27 @@ const struct hypercall_info hypercall_table[] = {
 		.input_rep = sizeof(struct hv_register_assignment),
 		.privileges = HV_PRIVILEGE_VP_REGISTERS,
 		.handle = hypercall_set_vp_registers,
+	},
+	{
+		.code = HV_CALL_POST_MESSAGE,
+		.name = "HvCallPostMessage",
+		.input = sizeof(struct hv_post_message),
+		.privileges = HV_PRIVILEGE_POST_MESSAGES,
+		.handle = hypercall_post_message,
+	},
+	{
+		.code = HV_CALL_SIGNAL_EVENT,
+		.name = "HvCallSignalEvent",
+		.input = sizeof(struct hv_signal_event),
+		.privileges = HV_PRIVILEGE_SIGNAL_EVENTS,
+		.handle = hypercall_signal_event,
+	},
+	{
+		.code = HV_CALL_START_VIRTUAL_PROCESSOR,
+		.name = "HvCallStartVirtualProcessor",
+		.input = sizeof(struct hv_start_virtual_processor),
+		.privileges = HV_PRIVILEGE_START_VP,
+		.handle = hypercall_start_virtual_processor,
 	},
 	{
 		.code = HV_CALL_GET_VP_INDEX_FROM_APIC_ID,

@@ -104,6 +104,7 @@ int insn_find_retired_store(const struct retired_query *q, enum retired_where wh
 /* A table entry the walk used: on success and on failure, from the root on. */
 struct walk_table {
 	gpa_t entry;
+	uint64_t value; /* of the entry, as read */
 	bool updated; /* the processor would set its accessed or dirty bit */
 };
 

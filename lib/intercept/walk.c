@@ -142,9 +142,13 @@ struct walker {
 
 static int read_entry(const struct walker *w, gpa_t at, uint64_t *entry)
 {
+	struct walk_table *table = &w->result->tables[w->result->table_count++];
+	int r;
+
 	*entry = 0;
-	w->result->tables[w->result->table_count++] = (struct walk_table){.entry = at};
-	return guest_read(w->m, w->vtl, at, entry, w->paging.entry_size, MEM_READ, false, w->fault);
+	r = guest_read(w->m, w->vtl, at, entry, w->paging.entry_size, MEM_READ, false, w->fault);
+	*table = (struct walk_table){.entry = at, .value = *entry};
+	return r;
 }
 
 /* The processor's update of an entry it used: accessed, and dirty where it maps a written page. */

@@ -14,6 +14,7 @@ static const struct kvm_ops linux_ops = {
 	.set_msr_filter = linux_set_msr_filter,
 	.set_memory_region = linux_set_memory_region,
 	.create_vcpu = linux_create_vcpu,
+	.signal_msi = linux_signal_msi,
 
 	.map_vcpu = linux_map_vcpu,
 	.run = linux_run,
@@ -54,6 +55,19 @@ static const struct kvm_ops linux_ops = {
 	.current_thread = linux_current_thread,
 	.signal_thread = linux_signal_thread,
 	.clock_ns = linux_clock_ns,
+
+	.create_wake_fd = linux_create_wake_fd,
+	.signal_fd = linux_signal_fd,
+	.drain_fd = linux_drain_fd,
+	.wait_fd = linux_wait_fd,
+
+	.event_create = linux_event_create,
+	.event_destroy = linux_event_destroy,
+	.event_fd = linux_event_fd,
+	.event_set_deadline = linux_event_set_deadline,
+	.event_add_fd = linux_event_add_fd,
+	.event_remove_fd = linux_event_remove_fd,
+	.event_collect = linux_event_collect,
 };
 
 const struct kvm_host kvm_linux_host = {.ops = &linux_ops, .ctx = NULL};

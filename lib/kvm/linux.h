@@ -51,6 +51,7 @@ int linux_set_msr_filter(const struct kvm_host *h, int vm_fd, const struct kvm_m
 int linux_set_memory_region(const struct kvm_host *h, int vm_fd,
 			    const struct kvm_userspace_memory_region *r);
 int linux_create_vcpu(const struct kvm_host *h, int vm_fd, unsigned long id);
+int linux_signal_msi(const struct kvm_host *h, int vm_fd, const struct kvm_msi *msi);
 
 /* linux_vcpu.c */
 int linux_map_vcpu(const struct kvm_host *h, int vcpu_fd, size_t size, struct kvm_run **run);
@@ -97,5 +98,23 @@ int linux_close_fd(const struct kvm_host *h, int fd);
 int linux_current_thread(const struct kvm_host *h);
 int linux_signal_thread(const struct kvm_host *h, int tid, int signo);
 uint64_t linux_clock_ns(const struct kvm_host *h);
+
+/* linux_wait.c */
+int linux_create_wake_fd(const struct kvm_host *h);
+int linux_signal_fd(const struct kvm_host *h, int fd);
+int linux_drain_fd(const struct kvm_host *h, int fd);
+int linux_wait_fd(const struct kvm_host *h, int fd, uint64_t until_ns);
+
+/* linux_event.c */
+int linux_event_create(const struct kvm_host *h, enum kvm_event_backend backend,
+		       struct kvm_event_loop **loop);
+void linux_event_destroy(const struct kvm_host *h, struct kvm_event_loop *loop);
+int linux_event_fd(const struct kvm_host *h, const struct kvm_event_loop *loop);
+int linux_event_set_deadline(const struct kvm_host *h, struct kvm_event_loop *loop, uint64_t ns);
+int linux_event_add_fd(const struct kvm_host *h, struct kvm_event_loop *loop, int fd,
+		       uint64_t cookie);
+int linux_event_remove_fd(const struct kvm_host *h, struct kvm_event_loop *loop, int fd);
+int linux_event_collect(const struct kvm_host *h, struct kvm_event_loop *loop, bool block,
+			uint64_t *cookies, unsigned max);
 
 #endif

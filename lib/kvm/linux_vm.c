@@ -21,3 +21,8 @@ int linux_create_vcpu(LINUX_HOST, int vm_fd, unsigned long id)
 {
 	return linux_ioctl_value(vm_fd, KVM_CREATE_VCPU, id);
 }
+
+int linux_signal_msi(LINUX_HOST, int vm_fd, const struct kvm_msi *msi)
+{
+	return LINUX_IOCTL(vm_fd, KVM_SIGNAL_MSI, msi);
+}

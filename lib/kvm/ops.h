@@ -22,6 +22,18 @@ enum kvm_map_prot {
 	KVM_MAP_READ_WRITE = 3,
 };
 
+/* What an event loop is made of. */
+enum kvm_event_backend {
+	KVM_EVENT_ANY = 0, /* io_uring, or epoll where that is denied */
+	KVM_EVENT_URING,
+	KVM_EVENT_EPOLL,
+};
+struct kvm_event_loop;
+
+#define KVM_NEVER	   UINT64_MAX
+#define KVM_EVENT_DEADLINE UINT64_MAX /* cookie: the deadline has passed */
+#define KVM_EVENT_FDS	   256	      /* that one loop takes */
+
 struct kvm_host;
 
 struct kvm_ops {
@@ -40,6 +52,8 @@ struct kvm_ops {
 	int (*set_memory_region)(const struct kvm_host *h, int vm_fd,
 				 const struct kvm_userspace_memory_region *r);
 	int (*create_vcpu)(const struct kvm_host *h, int vm_fd, unsigned long id); /* fd */
+	/* An MSI for the in-kernel irqchip: vCPUs it reached. */
+	int (*signal_msi)(const struct kvm_host *h, int vm_fd, const struct kvm_msi *msi);
 
 	/* --- a vCPU --- */
 	int (*map_vcpu)(const struct kvm_host *h, int vcpu_fd, size_t size, struct kvm_run **run);
@@ -93,6 +107,41 @@ struct kvm_ops {
 	int (*current_thread)(const struct kvm_host *h); /* the kernel's thread id */
 	int (*signal_thread)(const struct kvm_host *h, int tid, int signo);
 	uint64_t (*clock_ns)(const struct kvm_host *h); /* CLOCK_MONOTONIC */
+
+	/* --- waiting --- */
+	int (*create_wake_fd)(const struct kvm_host *h); /* fd: readable once signalled */
+	int (*signal_fd)(const struct kvm_host *h, int fd); /* async-signal-safe */
+	int (*drain_fd)(const struct kvm_host *h, int fd);  /* takes the signals back; 0 if none */
+	/*
+	 * Sleeps until fd is readable (0), until_ns on clock_ns() (-ETIMEDOUT), a signal (-EINTR).
+	 */
+	int (*wait_fd)(const struct kvm_host *h, int fd, uint64_t until_ns);
+
+	/*
+	 * An event loop waits for one deadline and any number of fds. event_collect() and
+	 * event_destroy() are for one thread at a time, the others for any.
+	 */
+	int (*event_create)(const struct kvm_host *h, enum kvm_event_backend backend,
+			    struct kvm_event_loop **loop);
+	void (*event_destroy)(const struct kvm_host *h, struct kvm_event_loop *loop);
+	/* A file descriptor of the loop that is readable when event_collect() has something. */
+	int (*event_fd)(const struct kvm_host *h, const struct kvm_event_loop *loop);
+	/* On clock_ns(); in place of the one before, also if that has passed. KVM_NEVER: none. */
+	int (*event_set_deadline)(const struct kvm_host *h, struct kvm_event_loop *loop,
+				  uint64_t ns);
+	/*
+	 * While fd is readable event_collect() gives its cookie. -ENOSPC: KVM_EVENT_FDS are there.
+	 */
+	int (*event_add_fd)(const struct kvm_host *h, struct kvm_event_loop *loop, int fd,
+			    uint64_t cookie);
+	int (*event_remove_fd)(const struct kvm_host *h, struct kvm_event_loop *loop, int fd);
+	/*
+	 * The cookies of what is ready, how many: with `block` after waiting for the first; a
+	 * signal and a wake-up for no reason give 0. With max 0 it only sees to it that event_fd()
+	 * will tell.
+	 */
+	int (*event_collect)(const struct kvm_host *h, struct kvm_event_loop *loop, bool block,
+			     uint64_t *cookies, unsigned max);
 };
 
 /* What an op is called through: the table and whatever its implementation needs. */

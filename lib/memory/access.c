@@ -120,3 +120,10 @@ int host_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf,
 		r = check_pages(&a, true);
 	return r ? r : copy(&a, NULL, buf);
 }
+
+const void *memory_address(const struct memory *m, unsigned vtl, gpa_t gpa)
+{
+	const struct access a = {m, vtl, gpa, 1};
+
+	return host_address(&a, gpa.addr, false);
+}

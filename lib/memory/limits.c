@@ -124,6 +124,7 @@ static int host_change(struct memory *m, unsigned target, uint64_t first, uint64
 {
 	int error = 0;
 
+	m->changes++;
 	*progress = ALIAS_TIGHTENED;
 	/* In an alias a limit never changes slots; only overlays beside it do, and only when
 	 * protections as such are turned on or off. */
@@ -138,6 +139,7 @@ static int host_change(struct memory *m, unsigned target, uint64_t first, uint64
 static int host_revert(struct memory *m, unsigned target, uint64_t first, uint64_t end,
 		       const struct limits_state *tried, enum alias_progress progress)
 {
+	m->changes++;
 	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
 		view_refresh(m, target);
 	if (m->enforcement == VSM_ENFORCEMENT_SLOTS)

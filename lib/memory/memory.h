@@ -99,6 +99,7 @@ struct memory {
 	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS];
 	uint8_t opening_count[VSM_VTL_COUNT];
 	size_t slot_limit; /* memslots a view may use */
+	uint64_t changes; /* grows with every change of regions, limits or overlays */
 };
 
 struct memory_options {
@@ -279,5 +280,11 @@ int guest_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf
  */
 int host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len);
 int host_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf, size_t len);
+
+/*
+ * Where `vtl` finds the byte at gpa; NULL: nowhere. For those who have read it with guest_read() and want to know
+ * whether it is still the same: good for reading, and while m->changes does not grow.
+ */
+const void *memory_address(const struct memory *m, unsigned vtl, gpa_t gpa);
 
 #endif

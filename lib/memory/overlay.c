@@ -74,6 +74,7 @@ static void index_insert(struct memory *m, struct overlay *o, uint32_t at)
 	memmove(&list[at + 1], &list[at], (m->shown_count[o->vtl] - at) * sizeof(*list));
 	list[at] = o;
 	m->shown_count[o->vtl]++;
+	m->changes++;
 }
 
 static void index_remove(struct memory *m, const struct overlay *o, uint32_t at)
@@ -81,6 +82,7 @@ static void index_remove(struct memory *m, const struct overlay *o, uint32_t at)
 	struct overlay **list = m->shown[o->vtl];
 
 	m->shown_count[o->vtl]--;
+	m->changes++;
 	memmove(&list[at], &list[at + 1], (m->shown_count[o->vtl] - at) * sizeof(*list));
 }
 

@@ -88,6 +88,7 @@ static int region_insert(struct memory *m, const struct memory_region *r)
 	memmove(&list[i + 1], &list[i], (m->region_count - i) * sizeof(*list));
 	list[i] = *r;
 	m->region_count++;
+	m->changes++;
 	return 0;
 }
 
@@ -96,6 +97,7 @@ static void region_remove(struct memory *m, const struct memory_region *r)
 	size_t i = region_index(m, r->first);
 
 	m->region_count--;
+	m->changes++;
 	memmove(&m->regions[i], &m->regions[i + 1], (m->region_count - i) * sizeof(*m->regions));
 }
 

@@ -23,6 +23,7 @@ struct space {
 	int shown_vtl;	  /* view the slots show; -1: none */
 	uint64_t shown_generation;
 	unsigned inside; /* vCPUs in KVM_RUN */
+	uint64_t slice_end; /* gate.c: until then the VPs inside are left alone */
 };
 
 /*

@@ -2,9 +2,12 @@
 /*
  * Reference time in 100 ns units since the partition was made.
  *
- * Where the TSC's frequency is known, time is a function of the guest's TSC, so that the MSR and the page give
- * the same answer by construction; else it comes from the host's clock and the page says "do not use me"
- * (sequence 0).
+ * Where the TSC's frequency is known, time is a function of the guest's TSC, so that the MSR and
+ * the page give the same answer by construction; else it comes from the host's clock and the page
+ * says "do not use me" (sequence 0).
+ *
+ * A guest can move a VP's TSC; reference time does not follow. The MSR takes the move out again.
+ * The page, which is one for all VPs, cannot: it is unusable until all VPs have moved by as much.
  */
 #include "msr/ref_tsc.h"
 
@@ -20,7 +23,6 @@
 #define MSR_IA32_TSC	0x10
 #define NS_PER_UNIT	100
 #define UNITS_PER_MS	10000
-#define SEQUENCE_VALID	1
 #define SEQUENCE_UNUSED 0
 
 /* HV_REFERENCE_TSC_PAGE */
@@ -54,6 +56,15 @@ static uint64_t clock_units(const struct vsm_partition *p)
 	return (p->host->ops->clock_ns(p->host) - p->start_ns) / NS_PER_UNIT;
 }
 
+/* The guest's TSC without the moves that reference time does not follow. */
+static int steady_tsc(struct vsm_vcpu *vp, unsigned vtl, uint64_t *tsc)
+{
+	int r = ref_tsc_guest_tsc(vp, vtl, tsc);
+
+	*tsc -= r ? 0 : vp->tsc_moved;
+	return r;
+}
+
 /* Fixes, once, how far the TSC's count is from the time since the partition was made. */
 static int learn_offset(struct vsm_vcpu *vp, unsigned vtl)
 {
@@ -63,31 +74,37 @@ static int learn_offset(struct vsm_vcpu *vp, unsigned vtl)
 
 	if (p->ref_offset_known)
 		return 0;
-	r = ref_tsc_guest_tsc(vp, vtl, &tsc);
+	r = steady_tsc(vp, vtl, &tsc);
 	if (r)
 		return r;
 	p->ref_offset = (int64_t)(clock_units(p) - scaled(p, tsc));
 	p->ref_offset_known = true;
+	p->ref_sequence = SEQUENCE_UNUSED + 1;
 	return 0;
 }
 
-int ref_tsc_read_count(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value)
+int ref_tsc_now(struct vsm_vcpu *vp, unsigned vtl, uint64_t *now)
 {
 	struct vsm_partition *p = vp->partition;
 	uint64_t tsc;
 	int r;
 
-	(void)index;
 	if (!p->tsc_khz) {
-		*value = clock_units(p);
+		*now = clock_units(p);
 		return 0;
 	}
 	r = learn_offset(vp, vtl);
 	if (!r)
-		r = ref_tsc_guest_tsc(vp, vtl, &tsc);
+		r = steady_tsc(vp, vtl, &tsc);
 	if (!r)
-		*value = scaled(p, tsc) + (uint64_t)p->ref_offset;
+		*now = scaled(p, tsc) + (uint64_t)p->ref_offset;
 	return r;
+}
+
+int ref_tsc_read_count(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value)
+{
+	(void)index;
+	return ref_tsc_now(vp, vtl, value);
 }
 
 int ref_tsc_read_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value)
@@ -97,35 +114,74 @@ int ref_tsc_read_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_
 	return 0;
 }
 
-static int fill(struct vsm_vcpu *vp, unsigned vtl, uint8_t *host)
+/* Guests may be reading it: the sequence says so first and last. */
+static void fill(const struct vsm_partition *p, uint8_t *host)
 {
-	struct vsm_partition *p = vp->partition;
-	struct ref_tsc_page page = {.sequence = SEQUENCE_UNUSED};
+	struct ref_tsc_page *page = (struct ref_tsc_page *)host;
 
-	if (p->tsc_khz) {
-		int r = learn_offset(vp, vtl);
-
-		if (r)
-			return r;
-		page.sequence = SEQUENCE_VALID;
-		page.scale = tsc_scale(p);
-		page.offset = p->ref_offset;
-	}
-	memcpy(host, &page, sizeof(page));
-	return 0;
+	__atomic_store_n(&page->sequence, SEQUENCE_UNUSED, __ATOMIC_SEQ_CST);
+	if (!p->tsc_khz || p->ref_page_stale)
+		return;
+	page->scale = tsc_scale(p);
+	page->offset = p->ref_offset;
+	__atomic_store_n(&page->sequence, p->ref_sequence, __ATOMIC_SEQ_CST);
 }
 
 int ref_tsc_write_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t value)
 {
 	struct vsm_partition *p = vp->partition;
 	struct vtl_partition *v = &p->vtls[vtl];
-	int r = value & PAGE_ENABLE ? fill(vp, vtl, v->ref_tsc_page->host) : 0;
+	bool enable = value & PAGE_ENABLE;
+	int r = enable && p->tsc_khz ? learn_offset(vp, vtl) : 0;
 
 	(void)index;
+	if (!r && enable)
+		fill(p, v->ref_tsc_page->host);
 	if (!r)
-		r = synthetic_move_overlay(&p->memory, v->ref_tsc_page, value & PAGE_ENABLE,
+		r = synthetic_move_overlay(&p->memory, v->ref_tsc_page, enable,
 					   value >> VSM_PAGE_SHIFT);
 	if (!r)
 		v->ref_tsc_msr = value;
 	return r;
+}
+
+static void fill_all(const struct vsm_partition *p)
+{
+	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++)
+		if (p->vtls[vtl].ref_tsc_page->enabled)
+			fill(p, p->vtls[vtl].ref_tsc_page->host);
+}
+
+static bool all_moved_alike(const struct vsm_partition *p, uint64_t moved)
+{
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i] && p->vps[i]->tsc_moved != moved)
+			return false;
+	return true;
+}
+
+/* All TSCs are off by the same: from now on that is what they count from. */
+static void rebase(struct vsm_partition *p, uint64_t tsc, uint64_t moved)
+{
+	p->ref_offset += (int64_t)(scaled(p, tsc - moved) - scaled(p, tsc));
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i])
+			p->vps[i]->tsc_moved = 0;
+	/* Never 0, which means "not usable"; Linux has all ones mean that too. */
+	p->ref_sequence = (p->ref_sequence + 1) % UINT32_MAX;
+	if (p->ref_sequence == SEQUENCE_UNUSED)
+		p->ref_sequence++;
+}
+
+void ref_tsc_moved(struct vsm_vcpu *vp, uint64_t tsc, uint64_t by)
+{
+	struct vsm_partition *p = vp->partition;
+
+	if (!p->ref_offset_known)
+		return;
+	vp->tsc_moved += by;
+	p->ref_page_stale = !all_moved_alike(p, vp->tsc_moved);
+	if (!p->ref_page_stale && vp->tsc_moved)
+		rebase(p, tsc, vp->tsc_moved);
+	fill_all(p);
 }

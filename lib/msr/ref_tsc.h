@@ -10,6 +10,14 @@ struct vsm_vcpu;
 /* The TSC as VTL `vtl` of the VP reads it. 0 or the errno of the failed kernel call. */
 int ref_tsc_guest_tsc(struct vsm_vcpu *vp, unsigned vtl, uint64_t *tsc);
 
+/* Reference time in 100 ns units, as VTL `vtl` of the VP reads it. Errors as above. */
+int ref_tsc_now(struct vsm_vcpu *vp, unsigned vtl, uint64_t *now);
+
+/*
+ * The VP's TSC was moved by `by` and is `tsc` now: reference time goes on as if nothing had been.
+ */
+void ref_tsc_moved(struct vsm_vcpu *vp, uint64_t tsc, uint64_t by);
+
 /* Rows of the synthetic MSR table. */
 int ref_tsc_read_count(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value);
 int ref_tsc_read_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value);

@@ -7,14 +7,16 @@
 
 #include <errno.h>
 
+#include "msr/tsc.h"
 #include "registers/msr.h"
 #include "vcpu/vcpu.h"
 
 const struct shared_msr_range shared_msrs[] = {
-	{0x17a, 1},			     /* MCG_STATUS */
-	{0x200, 16},			     /* variable MTRRs */
-	{0x250, 1},			     /* fixed MTRRs */
-	{0x258, 2},  {0x268, 8}, {0x2ff, 1}, /* MTRR_DEF_TYPE */
+	{MSR_TSC, 1}, {MSR_TSC_ADJUST, 1},	       /* tsc.c */
+	{0x17a, 1},				       /* MCG_STATUS */
+	{0x200, 16},				       /* variable MTRRs */
+	{0x250, 1},				       /* fixed MTRRs */
+	{0x258, 2},   {0x268, 8},	   {0x2ff, 1}, /* MTRR_DEF_TYPE */
 };
 const size_t shared_msr_ranges = sizeof(shared_msrs) / sizeof(shared_msrs[0]);
 
@@ -30,6 +32,8 @@ int shared_msr_write(struct vsm_vcpu *vp, uint32_t index, uint64_t value)
 {
 	if (!is_shared(index))
 		return -ENOENT;
+	if (index == MSR_TSC || index == MSR_TSC_ADJUST)
+		return tsc_write(vp, index, value);
 	/* All vCPUs have one CPUID and refuse the same values: the first does, or none. */
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
 		int r = vtl_cpu_write_msr(&vp->vtls[vtl].cpu, index, value);

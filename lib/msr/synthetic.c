@@ -10,6 +10,7 @@
 
 #include "hv/vsm.h"
 #include "hypercall/hypercall.h"
+#include "msr/apic_msr.h"
 #include "msr/ref_tsc.h"
 #include "vcpu/vcpu.h"
 
@@ -146,6 +147,14 @@ static int read_tsc_frequency(struct vsm_vcpu *vp, unsigned vtl, uint32_t index,
 	return 0;
 }
 
+/* The library's APIC counts as KVM's does (kernel: APIC_BUS_FREQUENCY). */
+static int read_apic_frequency(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value)
+{
+	(void)vp, (void)vtl, (void)index;
+	*value = LAPIC_TIMER_HZ;
+	return 0;
+}
+
 /*
  * MBEC is enforced where non-executable pages are: under the strict policy. A mask bit per VTL that
  * can have it set for a lower one.
@@ -156,7 +165,9 @@ uint64_t vsm_capabilities(const struct vsm_partition *p)
 
 	if (p->memory.exec_policy == VSM_EXEC_STRICT)
 		mbec = (UINT64_C(1) << p->vtl_count) - 2;
-	return mbec << HV_VSM_CAP_MBEC_SHIFT;
+	/* KVM's own local APIC obeys INIT and SIPI without asking. */
+	return mbec << HV_VSM_CAP_MBEC_SHIFT |
+	       (p->kernel_irqchip ? 0 : HV_VSM_CAP_DENY_LOWER_VTL_STARTUP);
 }
 
 static const struct {
@@ -170,11 +181,14 @@ static const struct {
 	{HV_MSR_TIME_REF_COUNT, HV_MSR_TIME_REF_COUNT, ref_tsc_read_count, NULL},
 	{HV_MSR_REFERENCE_TSC, HV_MSR_REFERENCE_TSC, ref_tsc_read_page, ref_tsc_write_page},
 	{HV_MSR_TSC_FREQUENCY, HV_MSR_TSC_FREQUENCY, read_tsc_frequency, NULL},
+	{HV_MSR_APIC_FREQUENCY, HV_MSR_APIC_FREQUENCY, read_apic_frequency, NULL},
+	{HV_MSR_EOI, HV_MSR_TPR, apic_msr_read, apic_msr_write},
 	{HV_MSR_VP_ASSIST_PAGE, HV_MSR_VP_ASSIST_PAGE, read_assist, write_assist},
 	{HV_MSR_SVERSION, HV_MSR_SVERSION, read_synic, NULL},
 	{HV_MSR_SCONTROL, HV_MSR_SCONTROL, read_synic, synic_msr_write},
 	{HV_MSR_SIEFP, HV_MSR_EOM, read_synic, synic_msr_write},
 	{HV_MSR_SINT0, HV_MSR_SINT15, read_synic, synic_msr_write},
+	{HV_MSR_STIMER0_CONFIG, HV_MSR_STIMER3_COUNT, stimer_msr_read, stimer_msr_write},
 	{HV_MSR_VSM_CAPABILITIES, HV_MSR_VSM_CAPABILITIES, read_capabilities, NULL},
 };
 

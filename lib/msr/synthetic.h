@@ -29,6 +29,8 @@ struct vsm_partition;
 #define HV_MSR_EOM		0x40000084
 #define HV_MSR_SINT0		0x40000090
 #define HV_MSR_SINT15		0x4000009f
+#define HV_MSR_STIMER0_CONFIG	0x400000b0 /* then its count, then those of timers 1 to 3 */
+#define HV_MSR_STIMER3_COUNT	0x400000b7
 #define HV_MSR_VSM_CAPABILITIES 0x000d0006
 
 /* HV_REGISTER_VSM_CAPABILITIES of this partition. */

@@ -22,7 +22,9 @@
 /* KVM advances RIP past an `out` to this port on its own (KVM_X86_QUIRK_OUT_7E_INC_RIP). */
 #define HYPERCALL_PORT_QUIRK 0x7e
 
-#define FLAGS_KNOWN	     VSM_PARTITION_MSR_EXITS
+#define FLAGS_KNOWN                                                                             \
+	(VSM_PARTITION_MSR_EXITS | VSM_PARTITION_VMM_EVENTS | VSM_PARTITION_NO_IO_URING |      \
+	 VSM_PARTITION_HLT_EXITS)
 #define QUIRKS_KNOWN	     VSM_QUIRK_UX_IS_EXECUTE
 
 static bool options_valid(const struct vsm_partition_options *o)
@@ -190,7 +192,10 @@ static int init(struct vsm_partition *p, const struct vsm_partition_options *o)
 	if (r)
 		return r;
 	p->vps = calloc(p->max_vps, sizeof(struct vsm_vcpu *));
-	return p->vps ? 0 : -ENOMEM;
+	if (!p->vps)
+		return -ENOMEM;
+	return event_start(p, p->kick_signal && !(o->flags & VSM_PARTITION_VMM_EVENTS),
+			   o->flags & VSM_PARTITION_NO_IO_URING);
 }
 
 int partition_create_on(const struct kvm_host *host, const struct vsm_partition_options *options,
@@ -242,9 +247,11 @@ void vsm_partition_destroy(struct vsm_partition *partition)
 
 	if (!p)
 		return;
+	event_stop(p);
 	for (uint32_t i = 0; p->vps && i < p->max_vps; i++)
 		vsm_vcpu_destroy(p->vps[i]);
 	free(p->vps);
+	port_destroy_all(p);
 	for (unsigned i = 0; i < p->space_count; i++)
 		space_destroy(p->host, &p->spaces[i]);
 	memory_destroy(&p->memory);

@@ -5,9 +5,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "event/event.h"
 #include "kvm/ops.h"
 #include "memory/memory.h"
 #include "memory/space.h"
+#include "synic/port.h"
 #include "vsm/partition.h"
 #include "vsm/vcpu.h"
 
@@ -52,9 +54,15 @@ struct vsm_partition {
 	uint64_t start_ns; /* CLOCK_MONOTONIC at reference time 0 */
 	bool ref_offset_known;
 	int64_t ref_offset; /* reference time minus the scaled TSC, msr/ref_tsc.c */
+	uint32_t ref_sequence;
+	bool ref_page_stale; /* VPs' TSCs differ: no page can serve all */
+
+	struct port_table ports; /* synic/port.c */
 
 	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
 	uint32_t max_vps;
+	uint64_t turns; /* handed out by gate.c */
+	struct events events;
 
 	struct vsm_vcpu *stepper; /* the VP for whose step pages are open, vcpu/violation.c */
 

@@ -73,7 +73,7 @@ static enum hv_status set_event0(const struct register_access *a,
 {
 	uint8_t vector = (value->low & HV_EVENT_VECTOR) >> HV_EVENT_VECTOR_SHIFT & 0xff;
 	int64_t error_code = -1;
-	struct kvm_sregs *sregs;
+	struct kvm_sregs *sregs = NULL;
 	int r = 0;
 
 	if (!(value->low & HV_EVENT_PENDING))

@@ -76,7 +76,7 @@ static enum hv_status set_xcr0(const struct register_access *a,
 	struct vp_vtl *v = register_holder(a);
 	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0] = {.xcr = 0, .value = value->low}};
 
-	v->xcrs_known = false;
+	v->xcr0_known = false;
 	return register_status(a, h->ops->set_xcrs(h, v->cpu.fd, &xcrs));
 }
 

@@ -43,40 +43,15 @@ void vtl_cpu_destroy(struct vtl_cpu *cpu)
 	memset(cpu, 0, sizeof(*cpu));
 }
 
-/* Where the copies of the groups live. */
-static struct kvm_sync_regs *cpu_copy(struct vtl_cpu *cpu)
+int vtl_cpu_fetch(struct vtl_cpu *cpu, unsigned group)
 {
-	return cpu->sync_regs ? &cpu->run->s.regs : &cpu->copy;
-}
+	struct kvm_sync_regs *copy = vtl_cpu_copy(cpu);
+	int r = group == CPU_REGS ? cpu->host->ops->get_regs(cpu->host, cpu->fd, &copy->regs)
+				  : cpu->host->ops->get_sregs(cpu->host, cpu->fd, &copy->sregs);
 
-int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs)
-{
-	struct kvm_sync_regs *copy = cpu_copy(cpu);
-
-	if (!(cpu->valid & CPU_REGS)) {
-		int r = cpu->host->ops->get_regs(cpu->host, cpu->fd, &copy->regs);
-
-		if (r)
-			return r;
-		cpu->valid |= CPU_REGS;
-	}
-	*regs = &copy->regs;
-	return 0;
-}
-
-int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs)
-{
-	struct kvm_sync_regs *copy = cpu_copy(cpu);
-
-	if (!(cpu->valid & CPU_SREGS)) {
-		int r = cpu->host->ops->get_sregs(cpu->host, cpu->fd, &copy->sregs);
-
-		if (r)
-			return r;
-		cpu->valid |= CPU_SREGS;
-	}
-	*sregs = &copy->sregs;
-	return 0;
+	if (!r)
+		cpu->valid |= (uint8_t)group;
+	return r;
 }
 
 int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events)
@@ -92,21 +67,9 @@ int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events)
 	return 0;
 }
 
-int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs, struct kvm_sregs **sregs)
-{
-	int r = vtl_cpu_regs(cpu, regs);
-
-	return r ? r : vtl_cpu_sregs(cpu, sregs);
-}
-
-void vtl_cpu_dirty(struct vtl_cpu *cpu, unsigned groups)
-{
-	cpu->dirty |= (uint8_t)groups;
-}
-
 static int cpu_write(struct vtl_cpu *cpu, unsigned group)
 {
-	struct kvm_sync_regs *copy = cpu_copy(cpu);
+	struct kvm_sync_regs *copy = vtl_cpu_copy(cpu);
 
 	switch (group) {
 	case CPU_REGS:
@@ -184,30 +147,17 @@ void vtl_cpu_unhurry(struct vtl_cpu *cpu)
 				    __ATOMIC_SEQ_CST);
 }
 
-int vtl_cpu_own_rip(struct vtl_cpu *cpu)
-{
-	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(cpu, &regs);
-
-	if (r)
-		return r;
-	cpu->rip_owned = true;
-	cpu->pio_rip = regs->rip;
-	return 0;
-}
-
 /*
  * RIP is to stay at an `out` that KVM has not completed: lets KVM complete it, and puts everything
  * back as it was to be. A queued exception is only written afterwards.
  */
-static int cpu_settle_rip(struct vtl_cpu *cpu)
+static int cpu_complete_out(struct vtl_cpu *cpu)
 {
 	struct kvm_regs *regs, wanted;
 	struct kvm_sregs *sregs, wanted_sregs;
 	int r = vtl_cpu_state(cpu, &regs, &sregs);
 
-	cpu->rip_owned = false;
-	if (r || regs->rip != cpu->pio_rip)
+	if (r)
 		return r;
 	wanted = *regs;
 	wanted_sregs = *sregs;
@@ -224,6 +174,15 @@ static int cpu_settle_rip(struct vtl_cpu *cpu)
 	cpu->valid |= CPU_REGS | CPU_SREGS;
 	vtl_cpu_dirty(cpu, CPU_REGS);
 	return 0;
+}
+
+static int cpu_settle_rip(struct vtl_cpu *cpu)
+{
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	cpu->rip_owned = false;
+	return r || regs->rip != cpu->pio_rip ? r : cpu_complete_out(cpu);
 }
 
 int vtl_cpu_run(struct vtl_cpu *cpu)

@@ -44,15 +44,48 @@ void vtl_cpu_destroy(struct vtl_cpu *cpu);
  * The group's registers, read from the vCPU if need be. The pointer is good until the next run. 0
  * or the errno of the ioctl.
  */
-int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs);
-int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs);
+static inline int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs);
+static inline int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs);
 int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events);
 
 /* Both groups most callers want. */
-int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs, struct kvm_sregs **sregs);
+static inline int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs,
+				struct kvm_sregs **sregs);
 
 /* The caller changed the groups it got: the vCPU has them before it runs again. */
-void vtl_cpu_dirty(struct vtl_cpu *cpu, unsigned groups);
+static inline void vtl_cpu_dirty(struct vtl_cpu *cpu, unsigned groups)
+{
+	cpu->dirty |= (uint8_t)groups;
+}
+
+/* Reads CPU_REGS or CPU_SREGS with an ioctl. */
+int vtl_cpu_fetch(struct vtl_cpu *cpu, unsigned group);
+
+/* Where the copies of the two groups live. */
+static inline struct kvm_sync_regs *vtl_cpu_copy(struct vtl_cpu *cpu)
+{
+	return cpu->sync_regs ? &cpu->run->s.regs : &cpu->copy;
+}
+
+static inline int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs)
+{
+	*regs = &vtl_cpu_copy(cpu)->regs;
+	return cpu->valid & CPU_REGS ? 0 : vtl_cpu_fetch(cpu, CPU_REGS);
+}
+
+static inline int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs)
+{
+	*sregs = &vtl_cpu_copy(cpu)->sregs;
+	return cpu->valid & CPU_SREGS ? 0 : vtl_cpu_fetch(cpu, CPU_SREGS);
+}
+
+static inline int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs,
+				struct kvm_sregs **sregs)
+{
+	int r = vtl_cpu_regs(cpu, regs);
+
+	return r ? r : vtl_cpu_sregs(cpu, sregs);
+}
 
 /*
  * Writes what is dirty with ioctls, now: before someone else looks at the vCPU, or to learn whether
@@ -79,7 +112,17 @@ int vtl_cpu_complete(struct vtl_cpu *cpu);
  * instruction itself. KVM would otherwise step over the instruction on re-entry when it finds RIP
  * unchanged (kernel: complete_fast_pio_out()). To be called before RIP is changed.
  */
-int vtl_cpu_own_rip(struct vtl_cpu *cpu);
+static inline int vtl_cpu_own_rip(struct vtl_cpu *cpu)
+{
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (r)
+		return r;
+	cpu->rip_owned = true;
+	cpu->pio_rip = regs->rip;
+	return 0;
+}
 
 /*
  * Makes the next vtl_cpu_run() only complete what is half-done, and takes that back; a kick that

@@ -24,10 +24,21 @@ static int exit_irq_window(struct vsm_vcpu *vp)
 	return EXIT_RESUME;
 }
 
-/* With a local APIC of the library's, an interrupt may be waiting already. */
+/*
+ * The run loop sleeps until the halt ends. A VTL that no interrupt can reach may have stopped for good: the VMM is told
+ * once, and if it runs the VP again that waits for an NMI, a reset or a higher VTL.
+ */
 static int exit_hlt(struct vsm_vcpu *vp)
 {
-	return lapic_highest(&vcpu_active(vp)->lapic) >= 0 ? EXIT_RESUME : EXIT_TO_VMM;
+	bool interruptible;
+	int r;
+
+	if (!interrupt_user_apic(vp, vp->active_vtl))
+		return EXIT_TO_VMM;
+	r = interrupt_halt(vp, &interruptible);
+	if (r)
+		return r;
+	return interruptible || !interrupt_halted(vp) ? EXIT_RESUME : EXIT_TO_VMM;
 }
 
 /* The guest changed CR8; the run loop took the new value over. */

@@ -11,6 +11,7 @@
 
 #include "hypercall/hypercall.h"
 #include "intercept/intercept.h"
+#include "vcpu/code_page.h"
 #include "vcpu/exit.h"
 #include "vcpu/switch.h"
 #include "vcpu/trace.h"
@@ -29,20 +30,14 @@ struct caller {
 static enum hypercall_entry find_entry(struct vsm_vcpu *vp, struct caller *c)
 {
 	struct vsm_partition *p = vp->partition;
-	unsigned vtl = vp->active_vtl, out_offset, offset;
-	struct overlay *page = p->vtls[vtl].hypercall_page;
+	unsigned out_offset, offset;
 	gva_t rip = cpu_linear_rip(c->sregs, c->regs->rip);
-	struct access_fault fault;
-	struct walk_result at;
 	enum hypercall_entry entry;
 
-	if (!page->enabled || !cpu_protected(c->sregs) || cpu_cpl(c->sregs))
+	if (!p->vtls[vp->active_vtl].hypercall_page->enabled || !cpu_protected(c->sregs) ||
+	    cpu_cpl(c->sregs) || !code_page_holds(vp, c->sregs, rip))
 		return HYPERCALL_ENTRY_NONE;
-	if (walk(&p->memory, vtl, c->sregs, rip, MEM_EXECUTE, false, &at, &fault))
-		return HYPERCALL_ENTRY_NONE;
-	if (overlay_at(&p->memory, vtl, gpa_page(at.gpa)) != page)
-		return HYPERCALL_ENTRY_NONE;
-	offset = (unsigned)gpa_offset(at.gpa);
+	offset = (unsigned)(rip.addr & VSM_PAGE_MASK);
 	entry = hypercall_page_entry(offset, &out_offset);
 	c->rip = c->regs->rip - (offset - out_offset);
 	return entry;

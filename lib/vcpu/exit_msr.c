@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MSR exits: the synthetic MSRs, those of the library's local APIC, and the shared ones. What nobody here knows
- * is the VMM's if it asked for that, else #GP, which is what KVM does without user space MSRs.
+ * MSR exits: the synthetic MSRs, those of the library's local APIC, and the shared ones. What
+ * nobody here knows is the VMM's if it asked for that, else #GP, which is what KVM does without
+ * user space MSRs.
  */
 #include <errno.h>
 

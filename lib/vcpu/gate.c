@@ -6,13 +6,22 @@
  * successor a running vCPU would see a hole, and with all VTLs in one VM it would see another VTL's
  * view. In `vm-per-vtl` with `alias` the slots never change after memory is mapped and this is a
  * comparison.
+ *
+ * With all VTLs in one VM, VPs in different VTLs take turns: who finds another view shown waits, the
+ * longest waiting is next, and the VPs inside have a slice of time before they are brought out, so
+ * that each gets to run something.
  */
 #include "vcpu/gate.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "partition/hold.h"
+#include "vcpu/kick.h"
 #include "vcpu/vcpu.h"
+
+/* What a view stays for, however many wait for another: much longer than a remap takes. */
+#define SLICE_NS UINT64_C(500000)
 
 /* Asks every VP that runs in `space` to come out. */
 static void nudge_inside(struct vsm_partition *p, const struct space *space)
@@ -21,7 +30,7 @@ static void nudge_inside(struct vsm_partition *p, const struct space *space)
 		struct vsm_vcpu *other = p->vps[i];
 
 		if (other && other->inside && partition_space(p, other->active_vtl) == space)
-			partition_nudge_vp(other);
+			partition_wake_vp(other);
 	}
 }
 
@@ -62,26 +71,104 @@ static int wait_until_left(struct vsm_partition *p, const struct space *space)
 	return 1;
 }
 
+/* --- turns --- */
+
+/* Who has waited longest for a view of the space; NULL: nobody waits. */
+static struct vsm_vcpu *next_in_turn(struct vsm_partition *p, const struct space *space)
+{
+	struct vsm_vcpu *next = NULL;
+
+	for (uint32_t i = 0; p->max_vps > 1 && i < p->max_vps; i++) {
+		struct vsm_vcpu *vp = p->vps[i];
+
+		if (vp && vp->turn && partition_space(p, vp->active_vtl) == space &&
+		    (!next || vp->turn < next->turn))
+			next = vp;
+	}
+	return next;
+}
+
+static bool slice_over(struct vsm_partition *p, const struct space *space)
+{
+	return p->host->ops->clock_ns(p->host) >= space->slice_end;
+}
+
+/* Waits until the view can change, or the VP is needed for something else. */
+static int wait_for_turn(struct vsm_vcpu *vp, const struct space *space)
+{
+	struct vsm_partition *p = vp->partition;
+	uint64_t until = KVM_NEVER;
+	int r;
+
+	if (!vp->turn)
+		vp->turn = ++p->turns;
+	if (space->inside && slice_over(p, space))
+		nudge_inside(p, space);
+	else if (space->inside)
+		until = space->slice_end;
+	r = kick_sleep(vp, until);
+	return r ? r : 1;
+}
+
+/* The space shows another view than the VP's. 0: not any more. */
+static int change_view(struct vsm_vcpu *vp, struct space *space)
+{
+	struct vsm_partition *p = vp->partition;
+	struct vsm_vcpu *next = next_in_turn(p, space);
+
+	if (space->inside && space->shown_vtl == vp->active_vtl)
+		return wait_until_left(p, space);
+	if (space->inside || (next && next != vp))
+		return wait_for_turn(vp, space);
+	space->slice_end = p->host->ops->clock_ns(p->host) + SLICE_NS;
+	return bring_up_to_date(p, space, vp->active_vtl);
+}
+
+/* The view is the VP's, but another VP has waited for a slice to get its own. */
+static bool must_yield(struct vsm_vcpu *vp, const struct space *space)
+{
+	struct vsm_vcpu *next = next_in_turn(vp->partition, space);
+
+	return next && next->active_vtl != vp->active_vtl && slice_over(vp->partition, space);
+}
+
+static void wake_next(struct vsm_partition *p, const struct space *space)
+{
+	struct vsm_vcpu *next = next_in_turn(p, space);
+
+	if (next)
+		partition_wake_vp(next);
+}
+
 int gate_enter(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
-	struct space *space = partition_space(p, vp->active_vtl), *old = outdated(p);
-	int r;
+	struct space *space = partition_space(p, vp->active_vtl), *old;
+	int r = 0;
 
+	/* Alone, and the view is right: what nearly every entry of most guests is. */
+	if (p->max_vps == 1 && !vp->holds && space_shows(space, &p->memory, vp->active_vtl)) {
+		space->inside++;
+		vp->inside = true;
+		return 0;
+	}
+	old = outdated(p);
 	if (old)
 		return wait_until_left(p, old);
 	if (vp->holds) {
 		pthread_cond_wait(&p->vcpu_moved, &p->lock);
 		return 1;
 	}
-	if (!space_shows(space, &p->memory, vp->active_vtl)) {
-		if (space->inside)
-			return wait_until_left(p, space);
-		r = bring_up_to_date(p, space, vp->active_vtl);
-		if (r)
-			return r;
-	}
-	space->inside++;
+	if (!space_shows(space, &p->memory, vp->active_vtl))
+		r = change_view(vp, space);
+	else if (must_yield(vp, space))
+		r = wait_for_turn(vp, space);
+	if (r)
+		return r;
+	vp->turn = 0;
+	/* Who waits on has somebody new to wait for. */
+	if (!space->inside++)
+		wake_next(p, space);
 	vp->inside = true;
 	return 0;
 }
@@ -89,9 +176,21 @@ int gate_enter(struct vsm_vcpu *vp)
 void gate_leave(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
+	struct space *space = partition_space(p, vp->active_vtl);
 
-	partition_space(p, vp->active_vtl)->inside--;
 	vp->inside = false;
-	if (p->max_vps > 1)
-		pthread_cond_broadcast(&p->vcpu_moved);
+	space->inside--;
+	if (p->max_vps == 1)
+		return;
+	if (!space->inside)
+		wake_next(p, space);
+	pthread_cond_broadcast(&p->vcpu_moved);
+}
+
+void gate_forget(struct vsm_vcpu *vp)
+{
+	if (!vp->turn)
+		return;
+	vp->turn = 0;
+	wake_next(vp->partition, partition_space(vp->partition, vp->active_vtl));
 }

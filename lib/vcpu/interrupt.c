@@ -1,18 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between a local APIC of the library's and its vCPU, which KVM thinks has none: CR8 travels in kvm_run,
- * vectors go in with KVM_INTERRUPT when KVM says it can take one.
+ * vectors go in with KVM_INTERRUPT when KVM says it can take one, HLT comes to user space.
  */
 #include "vcpu/interrupt.h"
 
+#include <string.h>
+
+#include "hv/vsm.h"
 #include "msr/ref_tsc.h"
 #include "partition/hold.h"
+#include "timer/stimer.h"
+#include "vcpu/startup.h"
+#include "vcpu/switch.h"
 #include "vcpu/vcpu.h"
 
 bool interrupt_user_apic(const struct vsm_vcpu *vp, unsigned vtl)
 {
 	return vtl > 0 || !vp->partition->kernel_irqchip;
 }
+
+bool interrupt_pending(const struct vsm_vcpu *vp, unsigned vtl)
+{
+	const struct lapic *l = &vp->vtls[vtl].lapic;
+
+	return lapic_highest(l) >= 0 || (l->events & LAPIC_EVENT_NMI);
+}
+
+/* --- into the vCPU --- */
 
 /*
  * KVM's word on it is from the last exit. The library may have changed RFLAGS since, or queued an exception; KVM
@@ -45,6 +60,32 @@ static int inject(struct vsm_vcpu *vp, struct vp_vtl *v)
 	return 0;
 }
 
+static void no_interrupt(struct vp_vtl *v)
+{
+	v->cpu.run->cr8 = lapic_cr8(&v->lapic);
+	v->cpu.run->request_interrupt_window = 0;
+}
+
+/* A halted VTL waits for something, and a waiting store wants to be looked at. */
+static bool vtl_idle(const struct vp_vtl *v)
+{
+	for (unsigned i = 0; i < STIMER_COUNT; i++)
+		if (v->stimers[i].due_ns != STIMER_NONE)
+			return false;
+	return lapic_idle(&v->lapic) && !v->entry_pending && !v->halted && !v->retired.armed;
+}
+
+bool interrupt_none(struct vsm_vcpu *vp)
+{
+	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++)
+		if (!vtl_idle(&vp->vtls[vtl]))
+			return false;
+	vp->deadline = KVM_NEVER;
+	if (interrupt_user_apic(vp, vp->active_vtl))
+		no_interrupt(vcpu_active(vp));
+	return vp->started;
+}
+
 int interrupt_deliver(struct vsm_vcpu *vp)
 {
 	const struct kvm_host *h = vp->partition->host;
@@ -52,17 +93,17 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 
 	if (!interrupt_user_apic(vp, vp->active_vtl))
 		return 0;
-	v->cpu.run->cr8 = lapic_cr8(&v->lapic);
+	no_interrupt(v);
+	/* A handler would run with the pages open that are meant for the instruction being stepped. */
+	if (v->stepping)
+		return 0;
 	if (lapic_take(&v->lapic, LAPIC_EVENT_NMI)) {
 		int r = h->ops->nmi(h, v->cpu.fd);
 
 		if (r)
 			return r;
 	}
-	if (lapic_highest(&v->lapic) >= 0)
-		return inject(vp, v);
-	v->cpu.run->request_interrupt_window = 0;
-	return 0;
+	return lapic_highest(&v->lapic) >= 0 ? inject(vp, v) : 0;
 }
 
 void interrupt_collect(struct vsm_vcpu *vp)
@@ -73,6 +114,51 @@ void interrupt_collect(struct vsm_vcpu *vp)
 		lapic_set_cr8(&v->lapic, v->cpu.run->cr8);
 }
 
+/* --- HLT --- */
+
+int interrupt_halt(struct vsm_vcpu *vp, bool *interruptible)
+{
+	struct vp_vtl *v = vcpu_active(vp);
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(&v->cpu, &regs);
+
+	if (r)
+		return r;
+	v->halted = true;
+	v->halt_rip = regs->rip;
+	*interruptible = regs->rflags & CPU_RFLAGS_IF;
+	return 0;
+}
+
+/*
+ * An event that is on its way into the vCPU ends it, and so does somebody who moved RIP: the VMM, or a higher VTL that
+ * gave the lower one something else to do.
+ */
+static bool halt_over(struct vp_vtl *v)
+{
+	struct kvm_vcpu_events *e;
+	struct kvm_regs *regs;
+
+	if (v->lapic.events & LAPIC_EVENT_NMI)
+		return true;
+	if (vtl_cpu_regs(&v->cpu, &regs) || regs->rip != v->halt_rip)
+		return true;
+	if ((regs->rflags & CPU_RFLAGS_IF) && lapic_highest(&v->lapic) >= 0)
+		return true;
+	return vtl_cpu_events(&v->cpu, &e) || e->exception.injected || e->exception.pending ||
+	       e->interrupt.injected || e->nmi.injected || e->nmi.pending;
+}
+
+bool interrupt_halted(struct vsm_vcpu *vp)
+{
+	struct vp_vtl *v = vcpu_active(vp);
+
+	v->halted = v->halted && !halt_over(v);
+	return v->halted;
+}
+
+/* --- time --- */
+
 void interrupt_clock(struct vsm_vcpu *vp, unsigned vtl, bool with_tsc, struct lapic_clock *clock)
 {
 	const struct vsm_partition *p = vp->partition;
@@ -82,25 +168,111 @@ void interrupt_clock(struct vsm_vcpu *vp, unsigned vtl, bool with_tsc, struct la
 		clock->tsc_khz = p->tsc_khz;
 }
 
-void interrupt_expire_timers(struct vsm_vcpu *vp)
+static uint64_t expire_apic_timer(struct vsm_vcpu *vp, unsigned vtl)
 {
-	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
-		struct lapic *l = &vp->vtls[vtl].lapic;
-		struct lapic_clock clock;
+	struct lapic *l = &vp->vtls[vtl].lapic;
+	struct lapic_clock clock;
 
-		if (l->expiry_ns == LAPIC_TIMER_NONE && !l->tsc_deadline)
-			continue;
-		interrupt_clock(vp, vtl, l->tsc_deadline, &clock);
-		lapic_timer_expire(l, &clock);
-	}
+	if (l->expiry_ns == LAPIC_TIMER_NONE && !l->tsc_deadline)
+		return KVM_NEVER;
+	interrupt_clock(vp, vtl, l->tsc_deadline, &clock);
+	lapic_timer_expire(l, &clock);
+	return lapic_timer_deadline(l, &clock);
 }
 
-/* Gives the message to one VP's APIC; a VP in the guest comes out to look. */
-static void deliver(struct vsm_vcpu *sender, struct vsm_vcpu *vp, struct lapic *l,
-		    const struct lapic_ipi *ipi)
+static void sooner(uint64_t *deadline, uint64_t other)
 {
-	if (lapic_deliver(l, ipi) && vp != sender && vp->inside)
-		partition_nudge_vp(vp);
+	if (other < *deadline)
+		*deadline = other;
+}
+
+void interrupt_expire_timers(struct vsm_vcpu *vp)
+{
+	const struct kvm_host *h = vp->partition->host;
+	uint64_t deadline = KVM_NEVER;
+
+	stimer_expire(vp, h->ops->clock_ns(h));
+	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
+		if (!(vp->enabled_vtls & (1u << vtl)))
+			continue;
+		sooner(&deadline, expire_apic_timer(vp, vtl));
+		sooner(&deadline, stimer_deadline(vp, vtl));
+	}
+	vp->deadline = deadline;
+}
+
+/* --- VINA (TLFS vsm.md, "Virtual Interrupt Notification Assist") --- */
+
+static bool vina_enabled(const struct vp_vtl *v)
+{
+	return v->vina & HV_VINA_ENABLED;
+}
+
+/*
+ * The lower VTL would take an interrupt now that it did not have waiting when the higher one was last told, or entered.
+ * With KVM's local APIC there is no telling.
+ */
+static bool has_news(struct vsm_vcpu *vp, unsigned vtl)
+{
+	struct vp_vtl *v = &vp->vtls[vtl];
+	int vector = lapic_highest(&v->lapic);
+	struct kvm_regs *regs;
+	bool seen;
+
+	if (!interrupt_user_apic(vp, vtl) || vector < 0)
+		return false;
+	if (vtl_cpu_regs(&v->cpu, &regs) || !(regs->rflags & CPU_RFLAGS_IF))
+		return false;
+	seen = v->vina_irr[vector / 32] >> vector % 32 & 1;
+	memcpy(v->vina_irr, v->lapic.irr, sizeof(v->vina_irr));
+	return !seen;
+}
+
+/* False: it was asserted already. The state is the guest's own, in its VP assist page. */
+static bool assert_vina(struct vp_vtl *v)
+{
+	struct hv_vp_vtl_control *control = switch_vtl_control(v);
+	bool asserted = v->vina_asserted;
+
+	v->vina_asserted = true;
+	if (control)
+		asserted = __atomic_fetch_or(&control->vina_status, HV_VINA_ASSERTED,
+					     __ATOMIC_SEQ_CST) &
+			   HV_VINA_ASSERTED;
+	return !asserted;
+}
+
+void interrupt_notify_blocked(struct vsm_vcpu *vp)
+{
+	struct vp_vtl *v = vcpu_active(vp);
+	bool news = false;
+
+	if (!vp->active_vtl || !vina_enabled(v))
+		return;
+	for (unsigned vtl = 0; vtl < vp->active_vtl; vtl++)
+		if (vp->enabled_vtls & (1u << vtl))
+			news |= has_news(vp, vtl);
+	if (news && assert_vina(v))
+		lapic_accept(&v->lapic, (uint8_t)(v->vina & HV_VINA_VECTOR),
+			     v->vina & HV_VINA_AUTO_EOI);
+}
+
+/* --- interrupt messages --- */
+
+/* An interrupt for a lower VTL waits for the return, unless the higher one wants to know. */
+static bool concerns(const struct vsm_vcpu *vp, unsigned vtl)
+{
+	return vtl >= vp->active_vtl || vina_enabled(&vp->vtls[vp->active_vtl]);
+}
+
+void interrupt_give(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_ipi *ipi)
+{
+	bool startup = ipi->mode == LAPIC_INIT || ipi->mode == LAPIC_STARTUP;
+
+	if (startup && startup_denied(vp, vtl))
+		return;
+	if (lapic_deliver(&vp->vtls[vtl].lapic, ipi) && concerns(vp, vtl))
+		partition_wake_vp(vp);
 }
 
 static void route(struct vsm_vcpu *sender, unsigned vtl, const struct lapic_ipi *ipi)
@@ -116,7 +288,7 @@ static void route(struct vsm_vcpu *sender, unsigned vtl, const struct lapic_ipi 
 		if (!vp || !lapic_matches(l, ipi, vp == sender))
 			continue;
 		if (ipi->mode != LAPIC_LOWEST) {
-			deliver(sender, vp, l, ipi);
+			interrupt_give(vp, vtl, ipi);
 			continue;
 		}
 		better = lapic_arbitrate(best, l);
@@ -125,11 +297,13 @@ static void route(struct vsm_vcpu *sender, unsigned vtl, const struct lapic_ipi 
 		best = better;
 	}
 	if (best)
-		deliver(sender, best_vp, best, ipi);
+		interrupt_give(best_vp, vtl, ipi);
 }
 
 void interrupt_effects(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_effects *effects)
 {
 	if (effects->ipi.valid)
 		route(vp, vtl, &effects->ipi);
+	if (effects->eoi)
+		synic_flush(vp, vtl);
 }

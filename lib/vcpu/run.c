@@ -4,22 +4,27 @@
  *
  * The partition's lock is held all the time but inside KVM_RUN. One round:
  *
- *   kicked? -> return        a higher VTL due? -> switch        a store to finish? -> intercept/
- *   interrupt to deliver?    -> gate: memslots show this VTL's view -> KVM_RUN -> exit_handle()
+ *   kicked? -> return      INIT, SIPI? -> startup      a higher VTL due? -> switch
+ *   halted? -> sleep       a store to finish? -> intercept/      interrupt? -> KVM_INTERRUPT
+ *   gate: memslots show this VTL's view      timers: arm the event loop
+ *   KVM_RUN -> exit_handle()
  */
 #include <errno.h>
 
+#include "event/event.h"
 #include "intercept/intercept.h"
 #include "vcpu/exit.h"
 #include "vcpu/gate.h"
 #include "vcpu/interrupt.h"
+#include "vcpu/kick.h"
 #include "vcpu/shared.h"
+#include "vcpu/startup.h"
 #include "vcpu/switch.h"
 #include "vcpu/vcpu.h"
 
 /*
- * Always before `kicked` is looked at: a kick sets the flag first and immediate_exit second, so one whose
- * immediate_exit is lost here is found by its flag, and one that comes later sets both again.
+ * Always before `kicked` is looked at: a kick sets the flag first and immediate_exit second, so one
+ * whose immediate_exit is lost here is found by its flag, and one that comes later sets both again.
  */
 static void clear_immediate_exit(struct vsm_vcpu *vp)
 {
@@ -36,16 +41,31 @@ static bool take_kick(struct vsm_vcpu *vp)
 	return atomic_exchange(&vp->kicked, false);
 }
 
-/* enter_guest(): other VPs moved meanwhile, look at everything again. KVM_RUN itself returns 0 or an errno. */
-#define ENTER_AGAIN 1
+/* Neither an errno nor an enum exit_action: look at everything again. */
+#define ENTER_AGAIN 2
+
+/* KVM_RUN ended with EINTR. -EINTR: it was for a signal of the VMM's. */
+static int interrupted(struct vsm_vcpu *vp, bool finish)
+{
+	bool nudged = vp->nudged;
+
+	vp->nudged = false;
+	if (finish)
+		return ENTER_AGAIN;
+	clear_immediate_exit(vp);
+	/* A kick is taken by the loop. */
+	return nudged || atomic_load(&vp->kicked) ? ENTER_AGAIN : -EINTR;
+}
 
 /* KVM_RUN of the active VTL. `finish`: only complete what the last exit left half-done. */
 static int enter_guest(struct vsm_vcpu *vp, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
-	int r = gate_enter(vp);
+	int r = vp->deadline == KVM_NEVER ? 0 : event_arm(p, vp->deadline);
 
+	if (!r)
+		r = gate_enter(vp);
 	if (r)
 		return r < 0 ? r : ENTER_AGAIN;
 	if (finish)
@@ -59,9 +79,7 @@ static int enter_guest(struct vsm_vcpu *vp, bool finish)
 	interrupt_collect(vp);
 	if (finish)
 		vtl_cpu_unhurry(cpu);
-	else if (r == -EINTR)
-		clear_immediate_exit(vp);
-	return r;
+	return r == -EINTR ? interrupted(vp, finish) : r;
 }
 
 /* Something that stops the VP from just going on, before it enters the guest. */
@@ -80,41 +98,74 @@ static int before_guest(struct vsm_vcpu *vp)
 	return interrupt_deliver(vp);
 }
 
-/* A higher VTL is due. The lower one's instruction is finished first, so that its registers are whole. */
-static int go_up(struct vsm_vcpu *vp, unsigned vtl)
+/* What is half-done is finished before the registers are looked at, so that they are whole. */
+static int finish_instruction(struct vsm_vcpu *vp)
 {
-	int r;
+	int r = enter_guest(vp, true);
 
-	if (!vcpu_active(vp)->cpu.unfinished)
-		return switch_interrupt(vp, vtl);
-	r = enter_guest(vp, true);
-	if (r == -EINTR || r == ENTER_AGAIN)
+	if (r == ENTER_AGAIN)
 		return EXIT_RESUME;
 	return r ? r : exit_handle(vp);
 }
 
-static int round_trip(struct vsm_vcpu *vp)
+/* Halted, or not started: nothing to run until something comes. */
+static int idle(struct vsm_vcpu *vp)
 {
+	if (vp->started && (vp->partition->flags & VSM_PARTITION_HLT_EXITS)) {
+		vcpu_active(vp)->cpu.run->exit_reason = KVM_EXIT_HLT;
+		return EXIT_TO_VMM;
+	}
+	gate_forget(vp);
+	return kick_sleep(vp, vp->deadline);
+}
+
+/* Which VTL, and whether at all. ENTER_AGAIN: into the guest with the active one. */
+static int choose(struct vsm_vcpu *vp)
+{
+	bool half_done = vcpu_active(vp)->cpu.unfinished;
 	unsigned due;
 	int r;
 
+	if (half_done && startup_resets(vp))
+		return finish_instruction(vp);
+	r = startup_check(vp);
+	if (r < 0)
+		return r;
 	interrupt_expire_timers(vp);
+	if (r)
+		return idle(vp);
+	interrupt_notify_blocked(vp);
 	due = switch_due(vp);
 	if (due != vp->active_vtl)
-		return go_up(vp, due);
+		return half_done ? finish_instruction(vp) : switch_interrupt(vp, due);
+	return interrupt_halted(vp) ? idle(vp) : ENTER_AGAIN;
+}
+
+/* Everything there is to do before the guest may go on. ENTER_AGAIN: it may. */
+static int attend(struct vsm_vcpu *vp)
+{
+	int r = choose(vp);
+
+	if (r != ENTER_AGAIN)
+		return r;
 	r = before_guest(vp);
 	if (r || switch_due(vp) != vp->active_vtl)
+		return r;
+	return ENTER_AGAIN;
+}
+
+static int round_trip(struct vsm_vcpu *vp)
+{
+	int r = interrupt_none(vp) ? ENTER_AGAIN : attend(vp);
+
+	if (r != ENTER_AGAIN)
 		return r;
 	r = enter_guest(vp, false);
 	if (r == 0)
 		return exit_handle(vp);
 	if (r == ENTER_AGAIN)
 		return EXIT_RESUME;
-	if (r == -EFAULT)
-		return exit_fault(vp);
-	if (r == -EINTR)
-		atomic_store(&vp->kicked, false);
-	return r;
+	return r == -EFAULT ? exit_fault(vp) : r;
 }
 
 /* The VMM looks at the vCPU with ioctls of its own: everything must be there. */
@@ -123,6 +174,9 @@ static int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
 
 	*run = cpu->run;
+	gate_forget(vp);
+	if (r == -EINTR)
+		atomic_store(&vp->kicked, false);
 	if (r == EXIT_TO_VMM) {
 		vp->stats.vmm_exits++;
 		r = 0;

@@ -13,20 +13,30 @@
 
 #include "vcpu/vcpu.h"
 
+/* The XSAVE image in its standard format. */
+#define XSTATE_BV     512
+#define HEADER_END    576
+#define AVX_END	      832
+#define XSTATE_LEGACY UINT64_C(3) /* x87, SSE: in the first 512 bytes */
+#define XSTATE_AVX    UINT64_C(4)
+
 static int move_regs(struct vtl_cpu *from, struct vtl_cpu *to)
 {
-	struct kvm_regs *src, *dst, own;
+	struct kvm_regs *src, *dst;
+	uint64_t rsp, rip, rflags;
 	int r = vtl_cpu_regs(from, &src);
 
 	if (!r)
 		r = vtl_cpu_regs(to, &dst);
 	if (r)
 		return r;
-	own = *dst;
+	rsp = dst->rsp;
+	rip = dst->rip;
+	rflags = dst->rflags;
 	*dst = *src;
-	dst->rsp = own.rsp;
-	dst->rip = own.rip;
-	dst->rflags = own.rflags;
+	dst->rsp = rsp;
+	dst->rip = rip;
+	dst->rflags = rflags;
 	vtl_cpu_dirty(to, CPU_REGS);
 	return 0;
 }
@@ -67,38 +77,65 @@ static int move_debugregs(const struct kvm_host *h, struct vp_vtl *from, struct 
 	return r;
 }
 
-static int read_xcrs(const struct kvm_host *h, struct vp_vtl *v)
+/* KVM has no other extended control register than XCR0, and gives that one always. */
+static int read_xcr0(const struct kvm_host *h, struct vp_vtl *v)
 {
-	int r;
+	struct kvm_xcrs xcrs;
+	int r = h->ops->get_xcrs(h, v->cpu.fd, &xcrs);
 
-	memset(&v->xcrs, 0, sizeof(v->xcrs));
-	r = h->ops->get_xcrs(h, v->cpu.fd, &v->xcrs);
-	v->xcrs_known = !r;
+	v->xcr0_known = !r;
+	if (!r)
+		v->xcr0 = xcrs.xcrs[0].value;
 	return r;
 }
 
-static int move_xcrs(const struct kvm_host *h, struct vp_vtl *from, struct vp_vtl *to)
+static int move_xcr0(const struct kvm_host *h, struct vp_vtl *from, struct vp_vtl *to)
 {
-	int r = read_xcrs(h, from);
+	struct kvm_xcrs xcrs;
+	int r = read_xcr0(h, from);
 
-	if (r || (to->xcrs_known && !memcmp(&to->xcrs, &from->xcrs, sizeof(to->xcrs))))
+	if (r || (to->xcr0_known && to->xcr0 == from->xcr0))
 		return r;
-	to->xcrs = from->xcrs;
-	r = h->ops->set_xcrs(h, to->cpu.fd, &to->xcrs);
-	to->xcrs_known = !r;
+	xcrs = (struct kvm_xcrs){.nr_xcrs = 1, .xcrs[0] = {.value = from->xcr0}};
+	to->xcr0 = from->xcr0;
+	r = h->ops->set_xcrs(h, to->cpu.fd, &xcrs);
+	to->xcr0_known = !r;
 	return r;
+}
+
+/*
+ * The part of an image that says something (Intel SDM 1, 13.4): of a component that is not in XSTATE_BV KVM neither
+ * gives nor takes anything. Where AVX is, is fixed in practice and by CPUID; past it the image is taken as a whole.
+ */
+static size_t image_used(const uint8_t *image, size_t size)
+{
+	uint64_t in_use;
+
+	memcpy(&in_use, image + XSTATE_BV, sizeof(in_use));
+	if (in_use & ~(XSTATE_LEGACY | XSTATE_AVX))
+		return size;
+	return in_use & XSTATE_AVX ? AVX_END : HEADER_END;
+}
+
+/* The header of the leaving VTL's image decides how much is compared, and is itself in that part. */
+static bool image_equal(const uint8_t *a, const uint8_t *b, size_t used)
+{
+	return !memcmp(a + XSTATE_BV, b + XSTATE_BV, used - XSTATE_BV) && !memcmp(a, b, XSTATE_BV);
 }
 
 static int move_xsave(struct vsm_vcpu *vp, struct vp_vtl *from, struct vp_vtl *to)
 {
 	const struct kvm_host *h = vp->partition->host;
-	size_t size = vp->partition->xsave_size;
+	size_t size = vp->partition->xsave_size, used;
 	int r = h->ops->get_xsave(h, from->cpu.fd, from->xsave, size);
 
 	from->xsave_known = !r;
-	if (r || (to->xsave_known && !memcmp(to->xsave, from->xsave, size)))
+	if (r)
 		return r;
-	memcpy(to->xsave, from->xsave, size);
+	used = image_used(from->xsave, size);
+	if (to->xsave_known && image_equal(to->xsave, from->xsave, used))
+		return 0;
+	memcpy(to->xsave, from->xsave, used);
 	r = h->ops->set_xsave(h, to->cpu.fd, to->xsave);
 	to->xsave_known = !r;
 	vp->stats.xsave_moved++;
@@ -116,7 +153,7 @@ int shared_move(struct vsm_vcpu *vp, unsigned from, unsigned to)
 	if (!r)
 		r = move_debugregs(h, src, dst);
 	if (!r)
-		r = move_xcrs(h, src, dst);
+		r = move_xcr0(h, src, dst);
 	if (!r)
 		r = move_xsave(vp, src, dst);
 	return r;
@@ -126,7 +163,7 @@ void shared_forget(struct vsm_vcpu *vp)
 {
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
 		vp->vtls[vtl].xsave_known = false;
-		vp->vtls[vtl].xcrs_known = false;
+		vp->vtls[vtl].xcr0_known = false;
 		vp->vtls[vtl].debugregs_known = false;
 	}
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "hv/vsm.h"
+#include "vcpu/interrupt.h"
 #include "vcpu/exit.h"
 #include "vcpu/shared.h"
 #include "vcpu/trace.h"
@@ -27,8 +28,7 @@ static int next_enabled(const struct vsm_vcpu *vp, int step)
 	return -1;
 }
 
-/* The VTL control area in a VTL's VP assist page; NULL while the guest has none. */
-static struct hv_vp_vtl_control *vtl_control(struct vp_vtl *v)
+struct hv_vp_vtl_control *switch_vtl_control(struct vp_vtl *v)
 {
 	if (!v->assist_page->enabled)
 		return NULL;
@@ -47,17 +47,24 @@ static int switch_to(struct vsm_vcpu *vp, unsigned to)
 				     "VP %u: moving shared state to VTL%u failed: %s", vp->index,
 				     to, strerrorname_np(-r));
 	vp->active_vtl = (uint8_t)to;
+	memset(vp->vtls[to].vina_irr, 0, sizeof(vp->vtls[to].vina_irr));
 	return 0;
 }
 
 static int enter(struct vsm_vcpu *vp, unsigned vtl, enum hv_vtl_entry_reason reason)
 {
 	struct vp_vtl *v = &vp->vtls[vtl];
-	struct hv_vp_vtl_control *control = vtl_control(v);
+	struct hv_vp_vtl_control *control = switch_vtl_control(v);
+	bool reset_vina = v->vina & HV_VINA_AUTO_RESET;
 
-	vp->vtls[vtl].entry_pending = false;
+	v->entry_pending = false;
 	if (control)
 		control->entry_reason = reason;
+	if (control && reset_vina)
+		__atomic_fetch_and(&control->vina_status, (uint8_t)~HV_VINA_ASSERTED,
+				   __ATOMIC_SEQ_CST);
+	if (reset_vina)
+		v->vina_asserted = false;
 	trace_switch(vp, vtl, (uint16_t)reason);
 	return switch_to(vp, vtl);
 }
@@ -101,7 +108,7 @@ static int save_volatile(struct vsm_vcpu *vp, struct hv_vp_vtl_control *control)
 
 int switch_interrupt(struct vsm_vcpu *vp, unsigned vtl)
 {
-	int r = save_volatile(vp, vtl_control(&vp->vtls[vtl]));
+	int r = save_volatile(vp, switch_vtl_control(&vp->vtls[vtl]));
 
 	if (r)
 		return r;
@@ -115,7 +122,7 @@ int switch_interrupt(struct vsm_vcpu *vp, unsigned vtl)
  */
 static int restore_volatile(struct vsm_vcpu *vp, unsigned from)
 {
-	struct hv_vp_vtl_control *page = vtl_control(&vp->vtls[from]), control;
+	struct hv_vp_vtl_control *page = switch_vtl_control(&vp->vtls[from]), control;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
 	int r;
@@ -163,12 +170,14 @@ int switch_return(struct vsm_vcpu *vp, uint64_t control)
 
 unsigned switch_due(const struct vsm_vcpu *vp)
 {
+	if (!vp->started)
+		return vp->active_vtl;
 	for (unsigned vtl = VSM_VTL_COUNT - 1; vtl > vp->active_vtl; vtl--) {
 		const struct vp_vtl *v = &vp->vtls[vtl];
 
 		if (!(vp->enabled_vtls & (1u << vtl)))
 			continue;
-		if (v->entry_pending || lapic_highest(&v->lapic) >= 0)
+		if (v->entry_pending || interrupt_pending(vp, vtl))
 			return vtl;
 	}
 	return vp->active_vtl;

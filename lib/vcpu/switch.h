@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hv_vp_vtl_control;
+struct vp_vtl;
 struct vsm_vcpu;
 
 /*
@@ -27,5 +29,8 @@ int switch_interrupt(struct vsm_vcpu *vp, unsigned vtl);
  * The highest VTL above the active one that must be entered now; the active one when there is none.
  */
 unsigned switch_due(const struct vsm_vcpu *vp);
+
+/* The VTL control area in a VTL's VP assist page; NULL while the guest has none. */
+struct hv_vp_vtl_control *switch_vtl_control(struct vp_vtl *v);
 
 #endif

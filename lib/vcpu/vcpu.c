@@ -8,10 +8,11 @@
 
 #include "msr/synthetic.h"
 #include "partition/options.h"
+#include "vcpu/startup.h"
 
 /*
- * KVM's id of a VTL's vCPU. VTL0's is the APIC id, which KVM's own local APIC takes over. With all VTLs
- * in one VM the others need ids of their own: they count down from the highest KVM allows.
+ * KVM's id of a VTL's vCPU. VTL0's is the APIC id, which KVM's own local APIC takes over. With all
+ * VTLs in one VM the others need ids of their own: they count down from the highest KVM allows.
  */
 static int kvm_vcpu_id(struct vsm_partition *p, const struct vsm_vcpu_options *o, unsigned vtl,
 		       unsigned long *id)
@@ -73,14 +74,13 @@ static int create_vtl(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o, uns
 		r = create_cpu(vp, vtl, id);
 	if (r)
 		return r;
-	v->xsave = aligned_alloc(64, (p->xsave_size + 63) & ~(size_t)63);
+	v->xsave = calloc(1, p->xsave_size);
 	v->assist_page = overlay_create(&p->memory, vtl, data);
-	v->synic.message_page = overlay_create(&p->memory, vtl, data);
-	v->synic.event_page = overlay_create(&p->memory, vtl, data);
-	if (!v->xsave || !v->assist_page || !v->synic.message_page || !v->synic.event_page)
+	if (!v->xsave || !v->assist_page)
 		return -ENOMEM;
 	lapic_reset(&v->lapic, o->apic_id, o->index == 0, vtl > 0);
-	return synic_reset(&p->memory, &v->synic);
+	stimer_reset(v->stimers);
+	return synic_create(&p->memory, vtl, &v->synic);
 }
 
 /* Learns from the first vCPU whether the VMM gave its VM an in-kernel local APIC. */
@@ -101,16 +101,19 @@ static int learn_irqchip(struct vsm_vcpu *vp)
 static int create_vtls(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o)
 {
 	struct vsm_partition *p = vp->partition;
-	int khz;
+	int khz, r;
 
 	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++) {
-		int r = create_vtl(vp, o, vtl);
-
+		r = create_vtl(vp, o, vtl);
 		if (!r && !vtl)
 			r = learn_irqchip(vp);
 		if (r)
 			return r;
 	}
+	vp->wake_fd = p->host->ops->create_wake_fd(p->host);
+	r = vp->wake_fd < 0 ? vp->wake_fd : startup_init(vp, o->flags & VSM_VCPU_STARTED);
+	if (r)
+		return r;
 	khz = p->host->ops->get_tsc_khz(p->host, vp->vtls[0].cpu.fd);
 	p->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
 	return 0;
@@ -134,11 +137,13 @@ static void free_vcpu(struct vsm_vcpu *vp)
 		struct vp_vtl *v = &vp->vtls[vtl];
 
 		overlay_destroy(m, v->assist_page);
-		overlay_destroy(m, v->synic.message_page);
-		overlay_destroy(m, v->synic.event_page);
+		synic_destroy(m, &v->synic);
 		vtl_cpu_destroy(&v->cpu);
 		free(v->xsave);
 	}
+	if (vp->wake_fd >= 0)
+		vp->partition->host->ops->close_fd(vp->partition->host, vp->wake_fd);
+	startup_free(vp);
 	free(vp);
 }
 
@@ -149,7 +154,8 @@ int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_optio
 	struct vsm_vcpu *vp;
 	int r;
 
-	if (!partition || !out || options_copy_in(&o, sizeof(o), options))
+	if (!partition || !out || options_copy_in(&o, sizeof(o), options) ||
+	    (o.flags & ~VSM_VCPU_STARTED))
 		return -EINVAL;
 	vp = calloc(1, sizeof(*vp));
 	if (!vp)
@@ -158,6 +164,7 @@ int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_optio
 	vp->index = o.index;
 	vp->apic_id = o.apic_id;
 	vp->enabled_vtls = 1;
+	vp->wake_fd = -1;
 	pthread_mutex_lock(&partition->lock);
 	r = check_taken(partition, &o);
 	if (!r)

@@ -9,6 +9,8 @@
 #include "partition/partition.h"
 #include "registers/vtl_cpu.h"
 #include "synic/synic.h"
+#include "timer/stimer.h"
+#include "vcpu/code_page.h"
 
 /* The last step of a legal access to closed pages. */
 struct page_step {
@@ -22,6 +24,7 @@ struct page_step {
 struct vp_vtl {
 	struct vtl_cpu cpu;
 	struct synic synic;
+	struct stimer stimers[STIMER_COUNT];
 	struct lapic lapic;
 	struct overlay *assist_page;
 	uint64_t assist_msr;		       /* HV_X64_MSR_VP_ASSIST_PAGE */
@@ -34,11 +37,17 @@ struct vp_vtl {
 	struct retired_store retired;
 	bool stepping; /* a legal access is being single-stepped */
 	struct page_step step;
+	bool halted;	   /* behind a HLT, at halt_rip: interrupt.c */
+	uint64_t halt_rip;
+	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */
+	bool vina_asserted;   /* while there is no VP assist page to keep it */
+
+	struct code_walk code; /* code_page.c */
 
 	/* shared.c: what this VTL's vCPU holds of the shared state, where known */
 	void *xsave;
-	bool xsave_known, xcrs_known, debugregs_known;
-	struct kvm_xcrs xcrs;
+	bool xsave_known, xcr0_known, debugregs_known;
+	uint64_t xcr0;
 	struct kvm_debugregs debugregs;
 };
 
@@ -49,12 +58,23 @@ struct vsm_vcpu {
 	_Atomic uint8_t active_vtl;
 	uint16_t enabled_vtls; /* bit per VTL */
 	struct vp_vtl vtls[VSM_VTL_COUNT];
+	uint64_t tsc_moved; /* by the guest, since reference time was tied to the TSC */
+	const struct port *in_port; /* whose callback its thread is in */
 
 	/* kick.c, partition/hold.c */
 	_Atomic bool kicked; /* someone wants vsm_vcpu_run() to return */
 	_Atomic int thread;  /* kernel id of the thread in vsm_vcpu_run(); 0: none */
+	_Atomic bool asleep; /* its thread waits for wake_fd */
+	int wake_fd;
+	bool nudged;	     /* inside KVM_RUN and asked to come out by the library, not the VMM */
 	bool inside;	     /* in KVM_RUN, counted in its space */
 	unsigned holds;	     /* must stay outside KVM_RUN */
+	uint64_t turn;	     /* waits for its view, since when: gate.c; 0: does not */
+	uint64_t deadline;   /* when the next timer of any of its VTLs is due */
+
+	/* startup.c */
+	bool started; /* else waits for SIPI or HvCallStartVirtualProcessor */
+	struct vp_reset *reset; /* VTL0's registers as KVM made them */
 
 	struct vsm_vcpu_stats stats;
 };

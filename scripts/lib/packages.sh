@@ -15,6 +15,7 @@ declare -rA PROVIDES=(
     [libzydis-dev]=Zydis/Zydis.h
     [liburing-dev]=liburing.h
     [libcmocka-dev]=cmocka.h
+    [valgrind]=valgrind
     [clang]=clang
     [libclang-rt-dev]=libclang_rt.fuzzer
 )

@@ -8,6 +8,7 @@
  *   slot.c     memslots;  vm.c  the device and the VM
  *   vcpu.c     creation and control of a vCPU;  state.c  its registers;  msr.c  its MSRs
  *   script.c   what a guest does;  event.c  what reaches it
+ *   wait.c     sleeping threads and event loops
  *   run.c      KVM_RUN;  guest.c  one step;  access.c  its memory accesses
  *
  * Functions whose names begin with op_ are the members of struct kvm_ops. They take the mutex; all
@@ -55,7 +56,8 @@ enum fd_kind {
 	FD_DEVICE,
 	FD_VM,
 	FD_VCPU,
-	FD_FILE
+	FD_FILE,
+	FD_WAKE
 };
 
 struct fd_entry {
@@ -69,6 +71,30 @@ struct map {
 	enum kvm_map_prot prot;
 	struct file *file;
 	uint64_t offset;
+};
+
+/* An eventfd. */
+struct wake {
+	unsigned refs;
+	bool signalled;
+};
+
+/* A thread in wait_fd(). */
+struct sleeper {
+	int thread;
+	bool signalled;
+	struct sleeper *next;
+};
+
+#define LOOP_SOURCES 16
+
+struct kvm_event_loop {
+	uint64_t deadline;
+	struct loop_source {
+		bool used;
+		int fd;
+		uint64_t cookie;
+	} sources[LOOP_SOURCES];
 };
 
 /* The filter as KVM keeps it: the bitmaps are copies. */
@@ -86,6 +112,8 @@ struct vm {
 	bool irqchip, split_irqchip;
 	bool exit_on_emulation_failure, exception_payload, triple_fault_event;
 	uint32_t msr_exits; /* KVM_MSR_EXIT_REASON_* */
+	struct kvm_msi msi;
+	unsigned msis;
 	struct msr_filter filter;
 	struct vm *next;
 };
@@ -207,6 +235,9 @@ struct fake_kvm {
 	size_t map_count;
 	struct vm *vms;
 	struct vcpu *vcpus;
+	struct sleeper *sleepers;
+	unsigned asleep; /* threads in wait_fd() or event_collect() */
+	unsigned loops;	 /* not destroyed */
 };
 
 /* --- core.c --- */
@@ -299,6 +330,10 @@ bool event_interrupt_allowed(const struct vcpu *v);
 bool event_deliver_pending(struct vcpu *v);
 /* An exception the processor raises at the instruction in hand. Returns 1: go on. */
 int event_raise(struct vcpu *v, uint8_t vector, int64_t error_code);
+
+/* --- wait.c --- */
+void wait_signal_thread(struct fake_kvm *f, int thread);
+void wake_put(struct wake *w);
 
 /* --- run.c --- */
 struct fake_guest run_guest(struct vcpu *v);

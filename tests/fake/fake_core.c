@@ -131,6 +131,8 @@ unsigned fake_kvm_free(struct fake_kvm *f)
 
 	fd_leaks(f);
 	map_leaks(f);
+	if (f->loops)
+		fake_error(f, "%u event loops were not destroyed", f->loops);
 	errors = f->errors;
 	free(f->fds);
 	free(f->maps);
@@ -192,12 +194,12 @@ void fake_kvm_set_tsc_khz(struct fake_kvm *f, int khz)
 
 void fake_kvm_set_clock(struct fake_kvm *f, uint64_t ns)
 {
-	LOCKED(f, f->clock = ns);
+	LOCKED(f, f->clock = ns; pthread_cond_broadcast(&f->changed));
 }
 
 void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns)
 {
-	LOCKED(f, f->clock += ns);
+	LOCKED(f, f->clock += ns; pthread_cond_broadcast(&f->changed));
 }
 
 void fake_kvm_set_cpuid(struct fake_kvm *f, const struct kvm_cpuid_entry2 *entries, size_t count)
@@ -252,6 +254,13 @@ static bool op_may_fail(enum fake_op op)
 	case FAKE_OP_current_thread:
 	case FAKE_OP_signal_thread:
 	case FAKE_OP_clock_ns:
+	case FAKE_OP_signal_fd:
+	case FAKE_OP_drain_fd:
+	case FAKE_OP_wait_fd:
+	case FAKE_OP_event_destroy:
+	case FAKE_OP_event_fd:
+	case FAKE_OP_event_remove_fd:
+	case FAKE_OP_event_collect:
 		return false;
 	default:
 		return true;

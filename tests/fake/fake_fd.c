@@ -51,6 +51,8 @@ void object_put(struct fake_kvm *f, enum fd_kind kind, void *object)
 		vm_put(f, ((struct vcpu *)object)->vm);
 	else if (kind == FD_FILE)
 		file_put(object);
+	else if (kind == FD_WAKE)
+		wake_put(object);
 }
 
 static void object_get(enum fd_kind kind, void *object)
@@ -61,6 +63,8 @@ static void object_get(enum fd_kind kind, void *object)
 		((struct vcpu *)object)->vm->refs++;
 	else if (kind == FD_FILE)
 		((struct file *)object)->refs++;
+	else if (kind == FD_WAKE)
+		((struct wake *)object)->refs++;
 }
 
 static struct fd_entry *fd_entry(struct fake_kvm *f, int fd)
@@ -125,7 +129,7 @@ size_t fake_kvm_fd_count(struct fake_kvm *f)
 /* Reports what is open, and closes it. */
 void fd_leaks(struct fake_kvm *f)
 {
-	static const char *const kinds[] = {"", "device", "VM", "vCPU", "file"};
+	static const char *const kinds[] = {"", "device", "VM", "vCPU", "file", "event"};
 
 	for (size_t i = 0; i < f->fd_count; i++) {
 		struct fd_entry *e = &f->fds[i];

@@ -105,7 +105,7 @@ void fake_kvm_set_cpuid(struct fake_kvm *f, const struct kvm_cpuid_entry2 *entri
 void fake_kvm_add_msr(struct fake_kvm *f, uint32_t index, uint64_t reset_value);
 void fake_kvm_remove_msr(struct fake_kvm *f, uint32_t index);
 
-/* clock_ns() stands still but for these. It starts at 1 s. */
+/* clock_ns() stands still but for these, and with it every deadline. It starts at 1 s. */
 void fake_kvm_set_clock(struct fake_kvm *f, uint64_t ns);
 void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 
@@ -123,6 +123,7 @@ void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 	X(set_msr_filter)      \
 	X(set_memory_region)   \
 	X(create_vcpu)         \
+	X(signal_msi)          \
 	X(map_vcpu)            \
 	X(run)                 \
 	X(get_regs)            \
@@ -159,7 +160,18 @@ void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 	X(close_fd)            \
 	X(current_thread)      \
 	X(signal_thread)       \
-	X(clock_ns)
+	X(clock_ns)            \
+	X(create_wake_fd)      \
+	X(signal_fd)           \
+	X(drain_fd)            \
+	X(wait_fd)             \
+	X(event_create)        \
+	X(event_destroy)       \
+	X(event_fd)            \
+	X(event_set_deadline)  \
+	X(event_add_fd)        \
+	X(event_remove_fd)     \
+	X(event_collect)
 
 enum fake_op {
 #define FAKE_OP_ENUM(name) FAKE_OP_##name,
@@ -217,6 +229,12 @@ size_t fake_kvm_vma_count(struct fake_kvm *f);
 size_t fake_kvm_fd_count(struct fake_kvm *f);
 /* The VM of a vCPU: an fd of it that is open, or -EBADF. */
 int fake_vcpu_vm(struct fake_kvm *f, int vcpu_fd);
+/* Threads that sleep in wait_fd() or in an event_collect() that blocks; the second waits until there are `count`: false
+ * after 10 s. */
+unsigned fake_kvm_sleepers(struct fake_kvm *f);
+bool fake_kvm_wait_sleepers(struct fake_kvm *f, unsigned count);
+/* The last message given to signal_msi() on that VM, and how many there were. */
+unsigned fake_kvm_msis(struct fake_kvm *f, int vm_fd, struct kvm_msi *last);
 /* Is a thread inside KVM_RUN on it? */
 bool fake_vcpu_running(struct fake_kvm *f, int vcpu_fd);
 /* Waits until a thread is in a FAKE_SPIN or a halt on it; false after 10 s. */

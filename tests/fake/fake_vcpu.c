@@ -361,6 +361,7 @@ int op_signal_thread(const struct kvm_host *h, int tid, int signo)
 	for (struct vcpu *v = f->vcpus; v; v = v->next)
 		if (v->running && v->thread == tid)
 			v->signalled = true;
+	wait_signal_thread(f, tid);
 	pthread_cond_broadcast(&f->changed);
 	return fake_leave(f, 0);
 }

@@ -251,3 +251,38 @@ int fake_kvm_create_irqchip(struct fake_kvm *f, int vm_fd)
 	vm->irqchip = true;
 	return fake_leave(f, 0);
 }
+
+/* Needs an irqchip (kernel: kvm_send_userspace_msi(), -ENXIO without a routing target). */
+int op_signal_msi(const struct kvm_host *h, int vm_fd, const struct kvm_msi *msi)
+{
+	struct fake_kvm *f;
+	void *object;
+	struct vm *vm;
+	int ret = fake_enter(h, FAKE_OP_signal_msi, &f);
+
+	if (!ret)
+		ret = fd_get(f, vm_fd, FD_VM, &object);
+	if (ret)
+		return fake_leave(f, ret);
+	vm = object;
+	if (!vm->irqchip && !vm->split_irqchip)
+		return fake_leave(f, -ENXIO);
+	vm->msi = *msi;
+	vm->msis++;
+	return fake_leave(f, 1);
+}
+
+unsigned fake_kvm_msis(struct fake_kvm *f, int vm_fd, struct kvm_msi *last)
+{
+	unsigned count = 0;
+	void *object;
+
+	pthread_mutex_lock(&f->lock);
+	if (!fd_get(f, vm_fd, FD_VM, &object)) {
+		count = ((struct vm *)object)->msis;
+		if (last)
+			*last = ((struct vm *)object)->msi;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return count;
+}

@@ -23,7 +23,8 @@ struct two {
 
 static void start(struct two *t, enum vsm_topology topology, enum vsm_enforcement enforcement)
 {
-	struct vsm_vcpu_options vo = {.size = sizeof(vo), .index = 1, .apic_id = 1};
+	struct vsm_vcpu_options vo = {
+		.size = sizeof(vo), .index = 1, .apic_id = 1, .flags = VSM_VCPU_STARTED};
 	struct vsm_partition_options o;
 
 	fixture_start(&t->g.x, RAM_MIB);
@@ -72,6 +73,7 @@ static void closes_for_running(enum vsm_topology topology, enum vsm_enforcement 
 	assert_true(fake_vcpu_wait_idle(t.g.x.fake, vsm_vcpu_fd(t.other, 0)));
 	assert_int_equal(secret_access(&t, 0), KVM_MAP_READ_WRITE);
 	t.g.vp->active_vtl = 1;
+	fake_kvm_advance_clock(t.g.x.fake, 1000000); /* VP 1 has had its slice */
 	pthread_mutex_lock(&t.g.p->lock);
 	assert_int_equal(memory_limit(&t.g.p->memory, 1, 0, page, page + 1, 0), 0);
 	pthread_mutex_unlock(&t.g.p->lock);
@@ -83,7 +85,9 @@ static void closes_for_running(enum vsm_topology topology, enum vsm_enforcement 
 	while (t.other_result == -EINTR)
 		t.other_result = vsm_vcpu_run(t.other, &run);
 	assert_int_equal(t.other_result, 0);
-	assert_true(secret_access(&t, 0) == FAKE_NO_SLOT || secret_access(&t, 0) == KVM_MAP_NONE);
+	/* With one VM the last to run may have been VTL1, whose view is open. */
+	assert_true(partition_space(t.g.p, 0)->shown_vtl == 1 ||
+		    secret_access(&t, 0) == FAKE_NO_SLOT || secret_access(&t, 0) == KVM_MAP_NONE);
 	guest_stop(&t.g);
 }
 

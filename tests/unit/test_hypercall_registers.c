@@ -447,11 +447,11 @@ static void xcr0_is_shared(void **state)
 	(void)state;
 	hc_start(&h);
 	hc_enter(&h, 0, 1);
-	h.vp[0]->vtls[1].xcrs_known = true;
+	h.vp[0]->vtls[1].xcr0_known = true;
 	assert_int_equal(get(&h, VTL(0), HV_REGISTER_XFEM, &v), HV_SUCCESS);
 	assert_int_equal(v.low, 1);
 	assert_int_equal(set(&h, VTL(0), HV_REGISTER_XFEM, 1), HV_SUCCESS);
-	assert_false(h.vp[0]->vtls[1].xcrs_known);
+	assert_false(h.vp[0]->vtls[1].xcr0_known);
 	assert_int_equal(set(&h, VTL(0), HV_REGISTER_XFEM, 0), HV_INVALID_REGISTER_VALUE);
 	hc_stop(&h);
 }

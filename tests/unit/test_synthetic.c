@@ -42,6 +42,9 @@ static void test_refused(void **state)
 		{HV_MSR_VP_INDEX, true, 0, -EINVAL},
 		{HV_MSR_TIME_REF_COUNT, true, 0, -EINVAL},
 		{HV_MSR_TSC_FREQUENCY, true, 0, -EINVAL},
+		{HV_MSR_APIC_FREQUENCY, true, 0, -EINVAL},
+		{HV_MSR_EOI, false, 0, -EINVAL},
+		{HV_MSR_TPR, true, 0x100, -EINVAL},
 		{HV_MSR_SVERSION, true, 0, -EINVAL},
 		{HV_MSR_VSM_CAPABILITIES, true, 0, -EINVAL},
 		{HV_MSR_HYPERCALL, true, UINT64_C(1) << 52 | 1, -EINVAL},
@@ -224,6 +227,32 @@ static void test_synic_post(void **state)
 	guest_stop(&g);
 }
 
+/* EOI, ICR and TPR of the library's APIC. */
+static void test_apic_msrs(void **state)
+{
+	struct lapic *l;
+	struct guest g;
+
+	(void)state;
+	start(&g);
+	l = &g.vp->vtls[1].lapic;
+	assert_int_equal(rd(&g, 1, HV_MSR_APIC_FREQUENCY), 1000000000);
+	wr(&g, 1, HV_MSR_TPR, 0x45);
+	assert_int_equal(rd(&g, 1, HV_MSR_TPR), 0x45);
+	assert_int_equal(l->tpr, 0x45);
+	assert_int_equal(rd(&g, 0, HV_MSR_TPR), 0);
+	/* A self IPI by the ICR waits for the TPR, is taken, and ended; garbage above is ignored. */
+	wr(&g, 1, HV_MSR_ICR, 0x40041);
+	assert_true(lapic_irr_pending(l));
+	assert_int_equal(lapic_highest(l), -1);
+	wr(&g, 1, HV_MSR_TPR, 0);
+	assert_int_equal(lapic_ack(l), 0x41);
+	assert_int_equal(lapic_ppr(l), 0x40);
+	wr(&g, 1, HV_MSR_EOI, UINT64_C(0xdeadbeef00000000));
+	assert_int_equal(lapic_ppr(l), 0);
+	guest_stop(&g);
+}
+
 /* A guest's accesses come out of the filter, are answered, and refused with #GP. */
 static void test_msr_exits(void **state)
 {
@@ -295,7 +324,8 @@ static void test_cpuid(void **state)
 	assert_int_equal(leaf(&out.head, 0x80000008)->eax, 48);
 	privileges = leaf(&out.head, 0x40000003)->eax | (uint64_t)leaf(&out.head, 0x40000003)->ebx
 								<< 32;
-	assert_int_equal(privileges, HV_PRIVILEGES_GRANTED);
+	assert_int_equal(privileges, HV_PRIVILEGES_GRANTED | HV_PRIVILEGE_FREQUENCY_REGS |
+					     HV_PRIVILEGE_INTR_CTRL_REGS);
 	guest_stop(&g);
 }
 
@@ -327,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_reference_time_without_tsc),
 		cmocka_unit_test(test_synic_registers),
 		cmocka_unit_test(test_synic_post),
+		cmocka_unit_test(test_apic_msrs),
 		cmocka_unit_test(test_msr_exits),
 		cmocka_unit_test(test_cpuid),
 		cmocka_unit_test(test_capabilities),

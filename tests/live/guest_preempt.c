@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Local APIC timers of two VTLs: VTL1's preempts VTL0, whether that spins with interrupts off or is halted; VTL0's waits
+ * while VTL1 runs (TLFS vsm.md, "Virtual Interrupt Controller").
+ */
+#include "cpu.h"
+#include "guest.h"
+#include "trap.h"
+#include "vtl.h"
+
+#define MSR_APIC_BASE  0x1b
+#define MSR_X2APIC_EOI 0x80b
+#define MSR_SPIV       0x80f
+#define MSR_LVT_TIMER  0x832
+#define MSR_COUNT      0x838
+#define MSR_DIVIDE     0x83e
+#define X2APIC	       0xc00
+#define SPIV	       0x1ff
+#define DIVIDE_BY_1    0xb
+#define VECTOR(vtl)    (0xe0 + (vtl)) /* the VTLs share their table of handlers */
+#define MS	       1000000 /* timer ticks; VTL0's in KVM's APIC may differ a little */
+#define REF_MS	       10000   /* 100 ns */
+
+enum request {
+	REQUEST_ARM = 1,
+	REQUEST_SPIN,
+};
+
+static volatile unsigned ticks[2]; /* by VTL */
+static volatile uint64_t tick_time[2];
+
+static uint64_t now(void)
+{
+	return rdmsr(HV_MSR_TIME_REF_COUNT);
+}
+
+static void count(unsigned vtl)
+{
+	tick_time[vtl] = now();
+	ticks[vtl]++;
+	wrmsr(MSR_X2APIC_EOI, 0);
+}
+
+static void apic_setup(unsigned vtl, trap_handler handler)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | X2APIC);
+	wrmsr(MSR_SPIV, SPIV);
+	trap_handle((uint8_t)VECTOR(vtl), handler);
+}
+
+static void arm(unsigned vtl, uint64_t ticks_from_now)
+{
+	wrmsr(MSR_LVT_TIMER, VECTOR(vtl));
+	wrmsr(MSR_DIVIDE, DIVIDE_BY_1);
+	wrmsr(MSR_COUNT, ticks_from_now);
+}
+
+/* --- VTL1 --- */
+
+static void on_timer1(struct trap_frame *frame)
+{
+	(void)frame;
+	count(1);
+}
+
+void vtl_on_start(void)
+{
+	apic_setup(1, on_timer1);
+}
+
+void vtl_on_call(struct vtl_frame *f)
+{
+	uint64_t end;
+
+	if (f->r8 == REQUEST_ARM) {
+		arm(1, f->r9);
+		return;
+	}
+	/* VTL0's timer expires meanwhile, and must not be noticed there: nobody runs there. */
+	for (end = now() + f->r9; now() < end;)
+		pause();
+	CHECK_EQUAL(ticks[0], 0);
+}
+
+/* --- VTL0 --- */
+
+static void on_timer0(struct trap_frame *frame)
+{
+	(void)frame;
+	count(0);
+}
+
+static void request(enum request what, uint64_t argument)
+{
+	struct vtl_frame f = {.r8 = what, .r9 = argument};
+
+	vtl_call(&f);
+}
+
+/* No exits, interrupts off. */
+static void preempts_spinning(void)
+{
+	request(REQUEST_ARM, 2 * MS);
+	while (!ticks[1])
+		pause();
+	CHECK_EQUAL(ticks[1], 1);
+}
+
+static void preempts_halted(void)
+{
+	ticks[0] = ticks[1] = 0;
+	request(REQUEST_ARM, 5 * MS);
+	arm(0, 200 * MS);
+	while (!ticks[0])
+		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+	CHECK_EQUAL(ticks[1], 1);
+	CHECK(tick_time[1] < tick_time[0]);
+}
+
+static void lower_waits(void)
+{
+	ticks[0] = 0;
+	arm(0, 2 * MS);
+	request(REQUEST_SPIN, 50 * REF_MS);
+	while (!ticks[0])
+		__asm__ volatile("sti\n\tnop\n\tcli" : : : "memory");
+	CHECK_EQUAL(ticks[0], 1);
+}
+
+int guest_main(void)
+{
+	vtl_begin(&vtl_own_image);
+	apic_setup(0, on_timer0);
+	preempts_spinning();
+	preempts_halted();
+	lower_waits();
+	return 0;
+}
