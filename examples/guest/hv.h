@@ -22,11 +22,23 @@
 #define HV_SINT_AUTO_EOI      (UINT64_C(1) << 17)
 
 /* Hypercalls. */
+#define HV_FLUSH_SPACE		  0x02
+#define HV_FLUSH_LIST		  0x03
+#define HV_LONG_SPIN_WAIT	  0x08
 #define HV_MODIFY_PROTECTION_MASK 0x0c
 #define HV_ENABLE_PARTITION_VTL	  0x0d
+#define HV_DISABLE_PARTITION_VTL  0x0e
 #define HV_ENABLE_VP_VTL	  0x0f
+#define HV_DISABLE_VP_VTL	  0x10
+#define HV_FLUSH_SPACE_EX	  0x13
+#define HV_FLUSH_LIST_EX	  0x14
+#define HV_INSTALL_INTERCEPT	  0x4d
 #define HV_GET_VP_REGISTERS	  0x50
 #define HV_SET_VP_REGISTERS	  0x51
+#define HV_TRANSLATE		  0x52
+#define HV_TRANSLATE_EX		  0xac
+#define HV_CHECK_ACCESS		  0xd4
+#define HV_QUERY_CAPABILITIES	  0x8001
 #define HV_FAST			  (UINT64_C(1) << 16)
 #define HV_REPS(n)		  ((uint64_t)(n) << 32)
 #define HV_STATUS(result)	  ((uint16_t)(result))
@@ -38,6 +50,9 @@
 #define HV_INVALID_ALIGNMENT	  4
 #define HV_INVALID_PARAMETER	  5
 #define HV_ACCESS_DENIED	  6
+#define HV_OPERATION_DENIED	  8
+#define HV_INVALID_VTL_STATE	  0x51
+#define HV_VARIABLE(words)	  ((uint64_t)(words) << 17)
 
 #define HV_PARTITION_SELF	  UINT64_MAX
 #define HV_VP_SELF		  0xfffffffe
@@ -52,6 +67,7 @@
 #define HV_REGISTER_CODE_OFFSETS  0x000d0002
 #define HV_REGISTER_VP_STATUS	  0x000d0003
 #define HV_REGISTER_PARTITION_CFG 0x000d0007
+#define HV_REGISTER_CR_INTERCEPT  0x000e0000
 
 /* HvRegisterVsmPartitionConfig */
 #define HV_CONFIG_PROTECTION	  1
@@ -65,6 +81,7 @@
 #define HV_RWX			 (HV_R | HV_W | HV_X)
 
 #define HV_MESSAGE_GPA_INTERCEPT 0x80000001
+#define HV_MESSAGE_MSR_INTERCEPT 0x80010001
 
 enum hv_access {
 	HV_ACCESS_READ,
@@ -102,6 +119,24 @@ struct hv_intercept {
 };
 _Static_assert(sizeof(struct hv_intercept) == 256, "HV_MESSAGE");
 _Static_assert(offsetof(struct hv_intercept, gpa) == 16 + 0x38, "HV_X64_MEMORY_INTERCEPT_MESSAGE");
+
+/* The same with an MSR intercept in it */
+struct hv_msr_intercept {
+	uint32_t type;
+	uint8_t payload_size;
+	uint8_t flags;
+	uint16_t reserved;
+	uint64_t origin;
+	uint32_t vp_index;
+	uint8_t instruction_length; /* bits 3:0 */
+	uint8_t access;		    /* enum hv_access */
+	uint16_t execution_state;
+	struct hv_segment cs;
+	uint64_t rip, rflags;
+	uint32_t msr, reserved2;
+	uint64_t rdx, rax;
+};
+_Static_assert(offsetof(struct hv_msr_intercept, rdx) == 16 + 0x30, "HV_X64_MSR_INTERCEPT_MESSAGE");
 
 /* The start of HV_VP_ASSIST_PAGE */
 struct hv_assist {

@@ -124,6 +124,13 @@ __attribute__((weak)) void vtl_on_intercept(const struct hv_intercept *message)
 	guest_exit(GUEST_EXIT_FAILED);
 }
 
+__attribute__((weak)) void vtl_on_msr_intercept(const struct hv_msr_intercept *message)
+{
+	print("unexpected intercept of an access to MSR %#x at RIP %#lx\n", message->msr,
+	      message->rip);
+	guest_exit(GUEST_EXIT_FAILED);
+}
+
 static volatile bool announced;
 
 /* SINT0 ends it by itself (AutoEOI). */
@@ -164,13 +171,19 @@ static void start(void)
 
 static void serve_intercept(void)
 {
-	struct hv_intercept message;
+	union {
+		struct hv_intercept memory;
+		struct hv_msr_intercept msr;
+	} message;
 
 	take_interrupt();
-	if (vtl_message.type != HV_MESSAGE_GPA_INTERCEPT)
-		return;
 	memcpy(&message, message_page, sizeof(message));
-	vtl_on_intercept(&message);
+	if (message.memory.type == HV_MESSAGE_GPA_INTERCEPT)
+		vtl_on_intercept(&message.memory);
+	else if (message.memory.type == HV_MESSAGE_MSR_INTERCEPT)
+		vtl_on_msr_intercept(&message.msr);
+	else
+		return;
 	vtl_message.type = 0;
 	__asm__ volatile("mfence" : : : "memory");
 	if (vtl_message.flags & 1)

@@ -47,6 +47,7 @@ uint64_t vtl_entered(struct vtl_frame *frame); /* returns the VTL return's contr
 void vtl_on_start(void);
 void vtl_on_call(struct vtl_frame *frame);
 void vtl_on_intercept(const struct hv_intercept *message);
+void vtl_on_msr_intercept(const struct hv_msr_intercept *message);
 
 /* VTL1's VP assist page and its message slot for intercepts. */
 extern volatile struct hv_assist vtl_assist;

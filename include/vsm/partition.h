@@ -37,6 +37,15 @@ enum vsm_exec_policy {
 	VSM_EXEC_RELAXED, /* mapped: fetches are not caught */
 };
 
+/*
+ * What a guest is told that asks for intercepts that unmodified KVM cannot give: of writes to CR0,
+ * CR4, XCR0 and the descriptor table registers (HvX64RegisterCrInterceptControl).
+ */
+enum vsm_unsupported_intercepts {
+	VSM_UNSUPPORTED_INTERCEPTS_REFUSE = 0, /* HV_STATUS_OPERATION_DENIED */
+	VSM_UNSUPPORTED_INTERCEPTS_ACCEPT,     /* success; they never happen */
+};
+
 /* vsm_partition_options.flags */
 /* Hand MSR exits the library does not answer to the VMM; otherwise the guest gets the #GP that KVM
  * gives by default. */
@@ -73,6 +82,7 @@ struct vsm_partition_options {
 	vsm_log_fn log;	 /* may be NULL */
 	vsm_trace_fn trace; /* may be NULL */
 	void *callback_ctx; /* first argument of both */
+	enum vsm_unsupported_intercepts unsupported_intercepts;
 };
 
 /*
@@ -94,6 +104,21 @@ VSM_API int vsm_partition_create(const struct vsm_partition_options *options,
 /* Releases everything of the partition, its vcpus included. No vcpu may be running. NULL is
  * allowed. */
 VSM_API void vsm_partition_destroy(struct vsm_partition *partition);
+
+/*
+ * Resets the partition as far as it is the library's: first guest memory is zeroed (ROM excepted)
+ * if an enabled VTL has ZeroMemoryOnReset set, as it does unless its guest cleared that; then every
+ * VTL above 0 is disabled, its protections are dropped, all overlay pages are hidden, and synthetic
+ * MSRs, SynICs, the library's local APICs and intercepts are as after vsm_vcpu_create(). Each VP is
+ * in VTL0. VTL0's vCPU state (and an in-kernel irqchip) is the VMM's to reset, through
+ * vsm_vcpu_fd(). A dead partition stays dead. Any thread, while no vcpu is inside vsm_vcpu_run().
+ *
+ * -EINVAL NULL; -EBUSY a vcpu runs; errors of mmap(2), mprotect(2) and KVM's ioctls: the partition
+ * is then dead
+ *
+ * Rests on: TLFS vsm.md, "VTL Enablement" and "HvRegisterVsmPartitionConfig".
+ */
+VSM_API int vsm_partition_reset(struct vsm_partition *partition);
 
 struct vsm_memory_region {
 	size_t size;	     /* sizeof(struct vsm_memory_region) */

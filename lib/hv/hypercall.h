@@ -32,19 +32,31 @@
 #define HV_FAST_GPR_SIZE 16
 
 enum hv_call_code {
+	HV_CALL_FLUSH_VIRTUAL_ADDRESS_SPACE = 0x0002,
+	HV_CALL_FLUSH_VIRTUAL_ADDRESS_LIST = 0x0003,
+	HV_CALL_NOTIFY_LONG_SPIN_WAIT = 0x0008,
 	HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI = 0x000b,
 	HV_CALL_MODIFY_VTL_PROTECTION_MASK = 0x000c,
 	HV_CALL_ENABLE_PARTITION_VTL = 0x000d,
+	HV_CALL_DISABLE_PARTITION_VTL = 0x000e,
 	HV_CALL_ENABLE_VP_VTL = 0x000f,
+	HV_CALL_DISABLE_VP_VTL = 0x0010,
 	HV_CALL_VTL_CALL = 0x0011,
 	HV_CALL_VTL_RETURN = 0x0012,
+	HV_CALL_FLUSH_VIRTUAL_ADDRESS_SPACE_EX = 0x0013,
+	HV_CALL_FLUSH_VIRTUAL_ADDRESS_LIST_EX = 0x0014,
 	HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI_EX = 0x0015,
+	HV_CALL_INSTALL_INTERCEPT = 0x004d,
 	HV_CALL_GET_VP_REGISTERS = 0x0050,
 	HV_CALL_SET_VP_REGISTERS = 0x0051,
+	HV_CALL_TRANSLATE_VIRTUAL_ADDRESS = 0x0052,
 	HV_CALL_POST_MESSAGE = 0x005c,
 	HV_CALL_SIGNAL_EVENT = 0x005d,
 	HV_CALL_START_VIRTUAL_PROCESSOR = 0x0099,
 	HV_CALL_GET_VP_INDEX_FROM_APIC_ID = 0x009a,
+	HV_CALL_TRANSLATE_VIRTUAL_ADDRESS_EX = 0x00ac,
+	HV_CALL_CHECK_SPARSE_GPA_PAGE_VTL_ACCESS = 0x00d4,
+	HV_CALL_QUERY_CAPABILITIES = 0x8001,
 };
 
 /* HV_INPUT_VTL */
@@ -93,7 +105,6 @@ _Static_assert(sizeof(struct hv_vp_set) == 16, "TLFS HV_VP_SET");
 
 #define HV_VP_SET_SPARSE  0
 #define HV_VP_SET_ALL	  1
-#define HV_VP_SET_BANK	  64 /* VPs in one */
 
 /* HvCallSendSyntheticClusterIpi: before the mask; HvCallSendSyntheticClusterIpiEx: before the set */
 struct hv_cluster_ipi {
@@ -102,6 +113,147 @@ struct hv_cluster_ipi {
 	uint8_t reserved[3];
 };
 _Static_assert(sizeof(struct hv_cluster_ipi) == 8, "TLFS HvCallSendSyntheticClusterIpi");
+
+/*
+ * HvCallDisablePartitionVtl, HvCallDisableVpVtl: as the calls that enable, without what these set.
+ */
+struct hv_disable_partition_vtl {
+	uint64_t partition_id;
+	uint8_t target_vtl;
+	uint8_t reserved[7];
+};
+_Static_assert(sizeof(struct hv_disable_partition_vtl) == 16, "as HvCallEnablePartitionVtl");
+
+struct hv_disable_vp_vtl {
+	uint64_t partition_id;
+	uint32_t vp_index;
+	uint8_t target_vtl;
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct hv_disable_vp_vtl) == 16, "as HvCallEnableVpVtl");
+
+/*
+ * HvCallFlushVirtualAddressSpace, HvCallFlushVirtualAddressList: header; elements are GVA ranges.
+ */
+struct hv_flush_virtual_address {
+	uint64_t address_space;
+	uint64_t flags;
+	uint64_t processor_mask;
+};
+_Static_assert(sizeof(struct hv_flush_virtual_address) == 24,
+	       "TLFS HvCallFlushVirtualAddressSpace");
+
+/* The Ex forms: header, before the HV_VP_SET's bank contents. */
+struct hv_flush_virtual_address_ex {
+	uint64_t address_space;
+	uint64_t flags;
+	uint64_t format, valid_banks;
+};
+_Static_assert(sizeof(struct hv_flush_virtual_address_ex) == 32,
+	       "TLFS HvCallFlushVirtualAddressSpaceEx");
+
+#define HV_FLUSH_ALL_PROCESSORS	    (UINT32_C(1) << 0)
+#define HV_FLUSH_ALL_ADDRESS_SPACES (UINT32_C(1) << 1)
+#define HV_FLUSH_NON_GLOBAL_ONLY    (UINT32_C(1) << 2)
+
+/* HvCallNotifyLongSpinWait */
+struct hv_notify_long_spin_wait {
+	uint32_t spin_count, reserved;
+};
+
+/* HvCallInstallIntercept */
+struct hv_install_intercept {
+	uint64_t partition_id;
+	uint32_t access;
+	uint32_t type;
+	uint64_t parameter;
+};
+_Static_assert(sizeof(struct hv_install_intercept) == 24, "TLFS HvCallInstallIntercept");
+
+#define HV_INTERCEPT_ACCESS_READ  UINT32_C(0x1)
+#define HV_INTERCEPT_ACCESS_WRITE UINT32_C(0x2)
+#define HV_INTERCEPT_ACCESS_ALL	  UINT32_C(0x7)
+
+#define HV_INTERCEPT_TYPE_MSR	  0x00000001
+#define HV_INTERCEPT_TYPES	  UINT32_C(0x0003ebcf) /* a bit for each there is on x64 */
+
+/* HvCallTranslateVirtualAddress and Ex */
+struct hv_translate_virtual_address {
+	uint64_t partition_id;
+	uint32_t vp_index, reserved;
+	uint64_t flags;
+	uint64_t gva_page;
+};
+_Static_assert(sizeof(struct hv_translate_virtual_address) == 32,
+	       "TLFS HvCallTranslateVirtualAddress");
+
+/* HV_TRANSLATE_GVA_CONTROL_FLAGS */
+#define HV_TRANSLATE_READ	      (UINT64_C(1) << 0)
+#define HV_TRANSLATE_WRITE	      (UINT64_C(1) << 1)
+#define HV_TRANSLATE_EXECUTE	      (UINT64_C(1) << 2)
+#define HV_TRANSLATE_PRIVILEGE_EXEMPT (UINT64_C(1) << 3)
+#define HV_TRANSLATE_SET_BITS	      (UINT64_C(1) << 4)
+#define HV_TRANSLATE_FLUSH_INHIBIT    (UINT64_C(1) << 5)
+#define HV_TRANSLATE_SUPERVISOR	      (UINT64_C(1) << 6)
+#define HV_TRANSLATE_USER	      (UINT64_C(1) << 7)
+#define HV_TRANSLATE_ENFORCE_SMAP     (UINT64_C(1) << 8)
+#define HV_TRANSLATE_OVERRIDE_SMAP    (UINT64_C(1) << 9)
+#define HV_TRANSLATE_VALID	      ((UINT64_C(1) << 10) - 1)
+#define HV_TRANSLATE_VTL_SHIFT	      56
+
+/* HV_TRANSLATE_GVA_RESULT */
+enum hv_translate_code {
+	HV_TRANSLATE_SUCCESS = 0,
+	HV_TRANSLATE_NOT_PRESENT = 1,
+	HV_TRANSLATE_PRIVILEGE_VIOLATION = 2,
+	HV_TRANSLATE_GPA_UNMAPPED = 4,
+	HV_TRANSLATE_NO_WRITE_ACCESS = 6,
+	HV_TRANSLATE_INTERCEPT = 8,
+};
+
+struct hv_translate_result {
+	uint32_t code; /* enum hv_translate_code */
+	uint32_t attributes;
+};
+
+#define HV_TRANSLATE_OVERLAY	UINT32_C(0x100)
+#define HV_TRANSLATE_WRITE_BACK UINT32_C(6)
+
+struct hv_translate_output {
+	struct hv_translate_result result;
+	uint64_t gpa_page;
+};
+_Static_assert(sizeof(struct hv_translate_output) == 16, "TLFS HvCallTranslateVirtualAddress");
+
+/* HV_TRANSLATE_GVA_RESULT_EX holds an HV_X64_PENDING_EVENT, which is 16-byte aligned. */
+struct hv_translate_output_ex {
+	struct hv_translate_result result;
+	uint64_t reserved0;
+	uint64_t event[4];
+	uint64_t gpa_page;
+	uint64_t reserved1;
+};
+_Static_assert(sizeof(struct hv_translate_output_ex) == 64, "HvCallTranslateVirtualAddressEx");
+
+/* The event of a failed translation: an exception as in register PendingEvent0, or an intercept. */
+#define HV_EVENT_TYPE_MEMORY_INTERCEPT	 (UINT64_C(1) << 1)
+#define HV_EVENT_INTERCEPT_VTL_SHIFT	 8
+#define HV_EVENT_INTERCEPT_ACCESS_SHIFT	 16
+#define HV_EVENT_INTERCEPT_GVA_VALID	 (UINT64_C(1) << 24)
+#define HV_EVENT_INTERCEPT_BY_GPA_ACCESS (UINT64_C(1) << 25)
+
+/* HvCallCheckSparseGpaPageVtlAccess: header; an element in is a GPA page, one out a word. */
+struct hv_check_sparse_access {
+	uint64_t partition_id;
+	uint8_t target_vtl; /* HV_INPUT_VTL */
+	uint8_t access;	    /* HV_MAP_GPA flags: as prot_t */
+	uint8_t reserved[6];
+};
+_Static_assert(sizeof(struct hv_check_sparse_access) == 16, "HvCallCheckSparseGpaPageVtlAccess");
+
+#define HV_CHECK_ACCESS_INTERCEPT    UINT64_C(1) /* result code 7:0 */
+#define HV_CHECK_ACCESS_DENIED_SHIFT 8		 /* denied access 15:8 */
+#define HV_CHECK_ACCESS_VTL_SHIFT    16		 /* intercepting VTL 19:16 */
 
 /* HvCallModifyVtlProtectionMask: header; elements are GPA page numbers. */
 struct hv_modify_vtl_protection_mask {

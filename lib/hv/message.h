@@ -72,6 +72,14 @@ _Static_assert(offsetof(struct hv_memory_intercept, instruction_bytes) == 0x40,
 _Static_assert(offsetof(struct hv_memory_intercept, ds) == 0x50, "hv_x64_memory_intercept_message");
 _Static_assert(sizeof(struct hv_memory_intercept) == HV_MESSAGE_PAYLOAD_SIZE, "fills the payload");
 
+/* HV_X64_MSR_INTERCEPT_MESSAGE */
+struct hv_msr_intercept {
+	struct hv_intercept_header header;
+	uint32_t index, reserved;
+	uint64_t rdx, rax;
+};
+_Static_assert(sizeof(struct hv_msr_intercept) == 64, "hv_x64_msr_intercept_message");
+
 /* access_info */
 #define HV_ACCESS_INFO_GVA_VALID     0x01
 #define HV_ACCESS_INFO_GVA_GPA_VALID 0x02

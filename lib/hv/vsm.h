@@ -50,6 +50,8 @@
 
 /* HV_REGISTER_CR_INTERCEPT_CONTROL: the defined bits */
 #define HV_CR_INTERCEPT_VALID ((UINT64_C(1) << 25) - 1)
+/* Writes to CR0, CR4 and XCR0; to GDTR, IDTR, LDTR and TR. */
+#define HV_CR_INTERCEPT_UNSUPPORTED UINT64_C(0x00078007)
 
 /* HV_VTL_ENTRY_REASON */
 enum hv_vtl_entry_reason {

@@ -8,6 +8,7 @@
 
 #include "hv/hypercall.h"
 #include "hypercall/hypercall.h"
+#include "hypercall/vp_set.h"
 #include "partition/partition.h"
 
 struct hypercall_call;
@@ -50,7 +51,8 @@ struct hypercall_call {
 
 	gpa_t input_gpa, output_gpa; /* of a slow call */
 	uint32_t input_size, output_size;
-	int error; /* a kernel call failed: its -errno, and the call has no result */
+	bool blocked; /* the call has to wait, and is then made again */
+	int error;    /* a kernel call failed: its -errno, and the call has no result */
 	_Alignas(16) uint8_t input[VSM_PAGE_SIZE];
 	_Alignas(16) uint8_t output[VSM_PAGE_SIZE];
 };
@@ -106,10 +108,17 @@ enum hv_status hypercall_target_vp(const struct hypercall_call *c, uint64_t part
 				   uint32_t vp_index, struct vsm_vcpu **target);
 enum hv_status hypercall_target_partition(uint64_t partition_id);
 
-/* --- handlers: vtl.c, registers.c, protect.c, vp.c --- */
+/* --- handlers, in the order of the table --- */
 
+enum hv_status hypercall_flush_virtual_address(struct hypercall_call *c);
+enum hv_status hypercall_notify_long_spin_wait(struct hypercall_call *c);
+enum hv_status hypercall_modify_vtl_protection_mask(struct hypercall_call *c);
 enum hv_status hypercall_enable_partition_vtl(struct hypercall_call *c);
+enum hv_status hypercall_disable_partition_vtl(struct hypercall_call *c);
 enum hv_status hypercall_enable_vp_vtl(struct hypercall_call *c);
+enum hv_status hypercall_disable_vp_vtl(struct hypercall_call *c);
+enum hv_status hypercall_flush_virtual_address_ex(struct hypercall_call *c);
+enum hv_status hypercall_install_intercept(struct hypercall_call *c);
 enum hv_status hypercall_get_vp_registers(struct hypercall_call *c);
 enum hv_status hypercall_set_vp_registers(struct hypercall_call *c);
 enum hv_status hypercall_modify_vtl_protection_mask(struct hypercall_call *c);
@@ -119,5 +128,9 @@ enum hv_status hypercall_get_vp_index_from_apic_id(struct hypercall_call *c);
 enum hv_status hypercall_start_virtual_processor(struct hypercall_call *c);
 enum hv_status hypercall_send_cluster_ipi(struct hypercall_call *c);
 enum hv_status hypercall_send_cluster_ipi_ex(struct hypercall_call *c);
+enum hv_status hypercall_translate_virtual_address(struct hypercall_call *c);
+enum hv_status hypercall_translate_virtual_address_ex(struct hypercall_call *c);
+enum hv_status hypercall_check_sparse_gpa_page_vtl_access(struct hypercall_call *c);
+enum hv_status hypercall_query_capabilities(struct hypercall_call *c);
 
 #endif

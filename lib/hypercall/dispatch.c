@@ -69,7 +69,8 @@ static int handle(struct hypercall_call *c, struct hypercall_result *result)
 	r = hypercall_put_output(c, first, output_end(c, status), &result->fault);
 	if (r)
 		return parameters_failed(c, result, r);
-	if (status || c->rep == c->reps)
+	result->blocked = c->blocked;
+	if (!c->blocked && (status || c->rep == c->reps))
 		return finish(c, result, status);
 	result->outcome = HYPERCALL_AGAIN;
 	return hypercall_put_continuation(c, c->rep);

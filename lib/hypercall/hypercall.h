@@ -50,6 +50,7 @@ enum hypercall_outcome {
 
 struct hypercall_result {
 	enum hypercall_outcome outcome;
+	bool blocked; /* HYPERCALL_AGAIN, after tlb_wait() */
 	uint16_t code;
 	uint16_t status; /* enum hv_status */
 	uint16_t reps;	 /* reps done */

@@ -2,6 +2,8 @@
 /* HvCallSendSyntheticClusterIpi, HvCallSendSyntheticClusterIpiEx. */
 #include <string.h>
 
+#include "hv/hypercall.h"
+#include "hypercall/call.h"
 #include "hypercall/vp_set.h"
 #include "vcpu/vcpu.h"
 
@@ -40,22 +42,24 @@ static enum hv_status send(const struct hypercall_call *c, const struct hv_clust
 enum hv_status hypercall_send_cluster_ipi(struct hypercall_call *c)
 {
 	struct hv_cluster_ipi in;
-	uint64_t mask;
-	const struct vp_set set = {.banks = 1, .masks = &mask};
+	struct vp_set set = {.all = false};
 
 	memcpy(&in, c->input, sizeof(in));
-	memcpy(&mask, c->input + sizeof(in), sizeof(mask));
+	memcpy(&set.banks[0], c->input + sizeof(in), sizeof(set.banks[0]));
 	return send(c, &in, &set);
 }
 
 enum hv_status hypercall_send_cluster_ipi_ex(struct hypercall_call *c)
 {
 	struct hv_cluster_ipi in;
+	struct hv_vp_set named;
 	struct vp_set set;
-	enum hv_status status = vp_set_parse(c, sizeof(in), &set);
+	enum hv_status status;
 
+	memcpy(&in, c->input, sizeof(in));
+	memcpy(&named, c->input + sizeof(in), sizeof(named));
+	status = vp_set_parse(c, named.format, named.banks, &set);
 	if (status)
 		return status;
-	memcpy(&in, c->input, sizeof(in));
 	return send(c, &in, &set);
 }

@@ -33,6 +33,7 @@ int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
 	c->reps = (c->control & HV_CONTROL_REP_COUNT) >> HV_CONTROL_REP_COUNT_SHIFT;
 	c->rep = (c->control & HV_CONTROL_REP_START) >> HV_CONTROL_REP_START_SHIFT;
 	c->error = 0;
+	c->blocked = false;
 	c->info = hypercall_find((uint16_t)(c->control & HV_CONTROL_CODE));
 	return 0;
 }

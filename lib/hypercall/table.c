@@ -11,6 +11,26 @@
 /* Sorted by code. */
 const struct hypercall_info hypercall_table[] = {
 	{
+		.code = HV_CALL_FLUSH_VIRTUAL_ADDRESS_SPACE,
+		.name = "HvCallFlushVirtualAddressSpace",
+		.input = sizeof(struct hv_flush_virtual_address),
+		.handle = hypercall_flush_virtual_address,
+	},
+	{
+		.code = HV_CALL_FLUSH_VIRTUAL_ADDRESS_LIST,
+		.name = "HvCallFlushVirtualAddressList",
+		.rep = true,
+		.input = sizeof(struct hv_flush_virtual_address),
+		.input_rep = sizeof(uint64_t),
+		.handle = hypercall_flush_virtual_address,
+	},
+	{
+		.code = HV_CALL_NOTIFY_LONG_SPIN_WAIT,
+		.name = "HvCallNotifyLongSpinWait",
+		.input = sizeof(struct hv_notify_long_spin_wait),
+		.handle = hypercall_notify_long_spin_wait,
+	},
+	{
 		.code = HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI,
 		.name = "HvCallSendSyntheticClusterIpi",
 		.input = sizeof(struct hv_cluster_ipi) + sizeof(uint64_t),
@@ -34,11 +54,25 @@ const struct hypercall_info hypercall_table[] = {
 		.handle = hypercall_enable_partition_vtl,
 	},
 	{
+		.code = HV_CALL_DISABLE_PARTITION_VTL,
+		.name = "HvCallDisablePartitionVtl",
+		.input = sizeof(struct hv_disable_partition_vtl),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_disable_partition_vtl,
+	},
+	{
 		.code = HV_CALL_ENABLE_VP_VTL,
 		.name = "HvCallEnableVpVtl",
 		.input = sizeof(struct hv_enable_vp_vtl),
 		.privileges = HV_PRIVILEGE_VSM,
 		.handle = hypercall_enable_vp_vtl,
+	},
+	{
+		.code = HV_CALL_DISABLE_VP_VTL,
+		.name = "HvCallDisableVpVtl",
+		.input = sizeof(struct hv_disable_vp_vtl),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_disable_vp_vtl,
 	},
 	{
 		.code = HV_CALL_VTL_CALL,
@@ -53,11 +87,34 @@ const struct hypercall_info hypercall_table[] = {
 		.outcome = HYPERCALL_VTL_RETURN,
 	},
 	{
+		.code = HV_CALL_FLUSH_VIRTUAL_ADDRESS_SPACE_EX,
+		.name = "HvCallFlushVirtualAddressSpaceEx",
+		.variable = true,
+		.input = sizeof(struct hv_flush_virtual_address_ex),
+		.handle = hypercall_flush_virtual_address_ex,
+	},
+	{
+		.code = HV_CALL_FLUSH_VIRTUAL_ADDRESS_LIST_EX,
+		.name = "HvCallFlushVirtualAddressListEx",
+		.rep = true,
+		.variable = true,
+		.input = sizeof(struct hv_flush_virtual_address_ex),
+		.input_rep = sizeof(uint64_t),
+		.handle = hypercall_flush_virtual_address_ex,
+	},
+	{
 		.code = HV_CALL_SEND_SYNTHETIC_CLUSTER_IPI_EX,
 		.name = "HvCallSendSyntheticClusterIpiEx",
 		.variable = true,
 		.input = sizeof(struct hv_cluster_ipi) + sizeof(struct hv_vp_set),
 		.handle = hypercall_send_cluster_ipi_ex,
+	},
+	{
+		.code = HV_CALL_INSTALL_INTERCEPT,
+		.name = "HvCallInstallIntercept",
+		.input = sizeof(struct hv_install_intercept),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_install_intercept,
 	},
 	{
 		.code = HV_CALL_GET_VP_REGISTERS,
@@ -77,6 +134,14 @@ const struct hypercall_info hypercall_table[] = {
 		.input_rep = sizeof(struct hv_register_assignment),
 		.privileges = HV_PRIVILEGE_VP_REGISTERS,
 		.handle = hypercall_set_vp_registers,
+	},
+	{
+		.code = HV_CALL_TRANSLATE_VIRTUAL_ADDRESS,
+		.name = "HvCallTranslateVirtualAddress",
+		.input = sizeof(struct hv_translate_virtual_address),
+		.output = sizeof(struct hv_translate_output),
+		.privileges = HV_PRIVILEGE_VP_REGISTERS,
+		.handle = hypercall_translate_virtual_address,
 	},
 	{
 		.code = HV_CALL_POST_MESSAGE,
@@ -107,6 +172,31 @@ const struct hypercall_info hypercall_table[] = {
 		.input_rep = sizeof(struct hv_apic_id),
 		.output_rep = sizeof(struct hv_vp_index),
 		.handle = hypercall_get_vp_index_from_apic_id,
+	},
+	{
+		.code = HV_CALL_TRANSLATE_VIRTUAL_ADDRESS_EX,
+		.name = "HvCallTranslateVirtualAddressEx",
+		.input = sizeof(struct hv_translate_virtual_address),
+		.output = sizeof(struct hv_translate_output_ex),
+		.privileges = HV_PRIVILEGE_VP_REGISTERS,
+		.handle = hypercall_translate_virtual_address_ex,
+	},
+	{
+		.code = HV_CALL_CHECK_SPARSE_GPA_PAGE_VTL_ACCESS,
+		.name = "HvCallCheckSparseGpaPageVtlAccess",
+		.rep = true,
+		.input = sizeof(struct hv_check_sparse_access),
+		.input_rep = sizeof(uint64_t),
+		.output_rep = sizeof(uint64_t),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_check_sparse_gpa_page_vtl_access,
+	},
+	{
+		.code = HV_CALL_QUERY_CAPABILITIES,
+		.name = "HvExtCallQueryCapabilities",
+		.output = sizeof(uint64_t),
+		.privileges = HV_PRIVILEGE_EXTENDED_HYPERCALLS,
+		.handle = hypercall_query_capabilities,
 	},
 };
 

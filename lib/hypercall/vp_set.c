@@ -1,39 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* HV_VP_SET (TLFS datatypes/hv_vp_set.md). */
+/* Reading an HV_VP_SET out of a call's input. */
 #include "hypercall/vp_set.h"
 
 #include <string.h>
 
-enum hv_status vp_set_parse(const struct hypercall_call *c, size_t offset, struct vp_set *set)
-{
-	struct hv_vp_set header;
+#include "hv/hypercall.h"
+#include "hypercall/call.h"
 
-	memcpy(&header, c->input + offset, sizeof(header));
-	if (header.format != HV_VP_SET_SPARSE && header.format != HV_VP_SET_ALL)
+enum hv_status vp_set_parse(const struct hypercall_call *c, uint64_t format, uint64_t valid_banks,
+			    struct vp_set *set)
+{
+	const uint8_t *from = c->input + c->info->input;
+
+	*set = (struct vp_set){.all = format == HV_VP_SET_ALL};
+	if (format == HV_VP_SET_ALL)
+		return HV_SUCCESS;
+	if (format != HV_VP_SET_SPARSE)
 		return HV_INVALID_PARAMETER;
-	*set = (struct vp_set){
-		.all = header.format == HV_VP_SET_ALL,
-		.banks = header.banks,
-		.masks = (const uint64_t *)(const void *)(c->input + c->info->input),
-	};
-	if (!set->all &&
-	    (size_t)__builtin_popcountll(header.banks) * sizeof(uint64_t) > c->variable)
-		return HV_INVALID_PARAMETER;
+	if (c->variable != (unsigned)__builtin_popcountll(valid_banks) * sizeof(uint64_t))
+		return HV_INVALID_HYPERCALL_INPUT;
+	for (unsigned bank = 0; bank < VP_SET_BANKS; bank++) {
+		if (!(valid_banks >> bank & 1))
+			continue;
+		memcpy(&set->banks[bank], from, sizeof(uint64_t));
+		from += sizeof(uint64_t);
+	}
 	return HV_SUCCESS;
-}
-
-bool vp_set_has(const struct vp_set *set, uint32_t vp_index)
-{
-	uint32_t bank = vp_index / HV_VP_SET_BANK;
-	uint64_t bit, mask;
-
-	if (set->all)
-		return true;
-	if (bank >= 64)
-		return false;
-	bit = UINT64_C(1) << bank;
-	if (!(set->banks & bit))
-		return false;
-	memcpy(&mask, &set->masks[__builtin_popcountll(set->banks & (bit - 1))], sizeof(mask));
-	return mask >> vp_index % HV_VP_SET_BANK & 1;
 }

@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* The set of VPs that a hypercall names: HV_VP_SET, or a mask of the first 64. */
+/* HV_VP_SET: the VPs a call is for (TLFS datatypes/hv_vp_set.md). */
 #ifndef VSM_LIB_HYPERCALL_VP_SET_H
 #define VSM_LIB_HYPERCALL_VP_SET_H
 
-#include "hypercall/call.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include "hv/status.h"
+
+#define VP_SET_BANKS	 64
+#define VP_SET_BANK_SIZE 64
+
+struct hypercall_call;
 
 struct vp_set {
 	bool all;
-	uint64_t banks;	       /* those that have a mask */
-	const uint64_t *masks; /* one for each, lowest bank first */
+	uint64_t banks[VP_SET_BANKS];
 };
 
 /*
- * The HV_VP_SET at `offset` of the fixed header, whose banks are the variable one.
- * HV_INVALID_PARAMETER: an unknown format, or fewer masks than banks.
+ * From the header's format and bank mask, and the bank contents in the call's variable part.
+ * HV_INVALID_PARAMETER: no such format; HV_INVALID_HYPERCALL_INPUT: not one word for each bank.
  */
-enum hv_status vp_set_parse(const struct hypercall_call *c, size_t offset, struct vp_set *set);
+enum hv_status vp_set_parse(const struct hypercall_call *c, uint64_t format, uint64_t valid_banks,
+			    struct vp_set *set);
 
-bool vp_set_has(const struct vp_set *set, uint32_t vp_index);
+static inline bool vp_set_has(const struct vp_set *set, uint32_t index)
+{
+	uint32_t bank = index / VP_SET_BANK_SIZE;
+
+	return set->all ||
+	       (bank < VP_SET_BANKS && set->banks[bank] >> (index % VP_SET_BANK_SIZE) & 1);
+}
 
 #endif

@@ -129,6 +129,17 @@ int walk(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gv
 	 enum mem_access access, bool user, struct walk_result *result, struct access_fault *fault);
 
 /*
+ * The same without the guest's own rights, which *result has, and without the updates of accessed
+ * and dirty bits.
+ */
+int walk_look(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gva_t gva,
+	      struct walk_result *result, struct access_fault *fault);
+
+/* Do the rights that a walk found let an access through, SMAP aside? */
+bool walk_permits(const struct walk_result *result, const struct kvm_sregs *sregs,
+		  enum mem_access access, bool user);
+
+/*
  * Reads guest-virtual memory as an instruction fetch. *got: bytes read before the first failure
  * (0..len). 0 if all, else walk()'s or guest_read()'s error for the next byte, with *fault.
  */
@@ -223,5 +234,10 @@ int intercept_resume(struct vsm_vcpu *vp, struct violation *v);
 void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
 		       const struct kvm_regs *regs, const struct kvm_sregs *sregs,
 		       const struct violation *v);
+
+/* An access to the MSR `index` by an instruction of `length` bytes. */
+void intercept_msr_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
+			   const struct insn_context *c, enum mem_access access, uint8_t length,
+			   uint32_t index);
 
 #endif

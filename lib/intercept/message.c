@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The TLFS memory intercept message (HV_X64_MEMORY_INTERCEPT_MESSAGE). Pure. */
+/*
+ * The messages of intercepts (HV_X64_MEMORY_INTERCEPT_MESSAGE, HV_X64_MSR_INTERCEPT_MESSAGE). Pure.
+ */
 #include <string.h>
 
 #include "intercept/gpr.h"
@@ -39,20 +41,38 @@ static uint8_t access_info(const struct violation *v)
 			  : HV_ACCESS_INFO_GVA_VALID | HV_ACCESS_INFO_GVA_GPA_VALID;
 }
 
+static struct hv_intercept_header header(uint32_t vp_index, unsigned vtl,
+					 const struct insn_context *c, enum mem_access access,
+					 uint8_t length)
+{
+	return (struct hv_intercept_header){
+		.vp_index = vp_index,
+		.length_and_cr8 = (uint8_t)((length & 0xf) | (c->sregs->cr8 & 0xf) << 4),
+		.access = (uint8_t)access,
+		.execution_state = execution_state(vtl, c->sregs),
+		.cs = segment(&c->sregs->cs),
+		.rip = c->regs->rip,
+		/* What a fault would push: the instruction restarts. */
+		.rflags = c->regs->rflags | CPU_RFLAGS_RF,
+	};
+}
+
+static void fill(struct hv_message *msg, enum hv_message_type type, const void *payload,
+		 size_t size)
+{
+	memset(msg, 0, sizeof(*msg));
+	msg->type = type;
+	msg->payload_size = (uint8_t)size;
+	memcpy(msg->payload, payload, size);
+}
+
 void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
 		       const struct kvm_regs *regs, const struct kvm_sregs *sregs,
 		       const struct violation *v)
 {
+	const struct insn_context c = {regs, sregs};
 	struct hv_memory_intercept m = {
-		.header = {.vp_index = vp_index,
-			   .length_and_cr8 =
-				   (uint8_t)((v->insn_length & 0xf) | (sregs->cr8 & 0xf) << 4),
-			   .access = (uint8_t)v->access,
-			   .execution_state = execution_state(vtl, sregs),
-			   .cs = segment(&sregs->cs),
-			   .rip = regs->rip,
-			   /* What a fault would push: the instruction restarts. */
-			   .rflags = regs->rflags | CPU_RFLAGS_RF},
+		.header = header(vp_index, vtl, &c, v->access, v->insn_length),
 		.cache_type = HV_CACHE_TYPE_WRITE_BACK,
 		.instruction_count = v->insn_count,
 		.access_info = access_info(v),
@@ -65,8 +85,19 @@ void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
 	memcpy(m.instruction_bytes, v->insn_bytes, sizeof(m.instruction_bytes));
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		m.gprs[i] = gpr_get(regs, i);
-	memset(msg, 0, sizeof(*msg));
-	msg->type = HV_MESSAGE_GPA_INTERCEPT;
-	msg->payload_size = sizeof(m);
-	memcpy(msg->payload, &m, sizeof(m));
+	fill(msg, HV_MESSAGE_GPA_INTERCEPT, &m, sizeof(m));
+}
+
+void intercept_msr_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
+			   const struct insn_context *c, enum mem_access access, uint8_t length,
+			   uint32_t index)
+{
+	const struct hv_msr_intercept m = {
+		.header = header(vp_index, vtl, c, access, length),
+		.index = index,
+		.rdx = c->regs->rdx,
+		.rax = c->regs->rax,
+	};
+
+	fill(msg, HV_MESSAGE_MSR_INTERCEPT, &m, sizeof(m));
 }

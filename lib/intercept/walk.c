@@ -108,8 +108,8 @@ static void narrow(struct walk_result *result, const struct kvm_sregs *s, uint64
 }
 
 /* The guest's own rights. SMAP is left out: whether AC lifts it is not in the special registers. */
-static bool permitted(const struct walk_result *result, const struct kvm_sregs *s,
-		      enum mem_access access, bool user)
+bool walk_permits(const struct walk_result *result, const struct kvm_sregs *s,
+		  enum mem_access access, bool user)
 {
 	if (user && !result->user)
 		return false;
@@ -138,6 +138,7 @@ struct walker {
 	struct walk_result *result;
 	struct access_fault *fault;
 	unsigned vtl;
+	bool look; /* accessed and dirty bits are nobody's concern */
 };
 
 static int read_entry(const struct walker *w, gpa_t at, uint64_t *entry)
@@ -180,9 +181,9 @@ static int walk_tables(const struct walker *w, uint64_t addr, enum mem_access ac
 		leaf = !bare && entry_is_leaf(p, entry, level);
 		if (!bare)
 			narrow(w->result, w->sregs, entry);
-		if (leaf && !permitted(w->result, w->sregs, access, user))
+		if (leaf && !walk_permits(w->result, w->sregs, access, user))
 			return -ENOENT;
-		if (!bare)
+		if (!bare && !w->look)
 			r = update_entry(w, at, entry, leaf && access == MEM_WRITE);
 		if (r)
 			return r;
@@ -195,28 +196,49 @@ static int walk_tables(const struct walker *w, uint64_t addr, enum mem_access ac
 	return -ENOENT;
 }
 
-int walk(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gva_t gva,
-	 enum mem_access access, bool user, struct walk_result *result, struct access_fault *fault)
+static int walk_from(const struct walker *w, gva_t gva, enum mem_access access, bool user)
 {
-	struct access_fault ignored;
-	struct walker w = {.m = m,
-			   .sregs = sregs,
-			   .paging = paging_of(sregs),
-			   .result = result,
-			   .fault = fault ? fault : &ignored,
-			   .vtl = vtl};
+	const struct kvm_sregs *sregs = w->sregs;
 	uint64_t addr = gva.addr;
 
-	*result = (struct walk_result){.writable = true, .user = true, .executable = true};
+	*w->result = (struct walk_result){.writable = true, .user = true, .executable = true};
 	if (!(sregs->efer & EFER_LMA))
 		addr = (uint32_t)addr;
 	if (!(sregs->cr0 & CR0_PG)) {
-		result->gpa = gpa_from(addr);
+		w->result->gpa = gpa_from(addr);
 		return 0;
 	}
 	if ((sregs->efer & EFER_LMA) && !canonical(addr, sregs->cr4 & CR4_LA57 ? 57 : 48))
 		return -ENOENT;
-	return walk_tables(&w, addr, access, user);
+	return walk_tables(w, addr, access, user);
+}
+
+int walk(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gva_t gva,
+	 enum mem_access access, bool user, struct walk_result *result, struct access_fault *fault)
+{
+	struct access_fault ignored;
+	const struct walker w = {.m = m,
+				 .sregs = sregs,
+				 .paging = paging_of(sregs),
+				 .result = result,
+				 .fault = fault ? fault : &ignored,
+				 .vtl = vtl};
+
+	return walk_from(&w, gva, access, user);
+}
+
+int walk_look(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gva_t gva,
+	      struct walk_result *result, struct access_fault *fault)
+{
+	const struct walker w = {.m = m,
+				 .sregs = sregs,
+				 .paging = paging_of(sregs),
+				 .result = result,
+				 .fault = fault,
+				 .vtl = vtl,
+				 .look = true};
+
+	return walk_from(&w, gva, MEM_READ, false);
 }
 
 int walk_fetch(const struct memory *m, unsigned vtl, const struct kvm_sregs *sregs, gva_t gva,

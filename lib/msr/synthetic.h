@@ -51,10 +51,13 @@ int synthetic_write(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t 
 int synthetic_move_overlay(struct memory *m, struct overlay *page, bool enable, uint64_t to);
 
 /*
- * Installs the MSR filter in a VM and turns MSR exits on. user_apic: the VM's vCPUs have the
- * library's local APIC, whose MSRs KVM would answer itself. 0 or the errno of the failed kernel
+ * Installs the MSR filter in a space's VM and turns MSR exits on. user_apic: the VM's vCPUs have
+ * the library's local APIC, whose MSRs KVM would answer itself. 0 or the errno of the failed kernel
  * call.
  */
-int msr_filter_install(struct vsm_partition *p, int vm_fd, bool user_apic);
+int msr_filter_install(struct vsm_partition *p, unsigned space, bool user_apic);
+
+/* What is intercepted has changed (msr/intercept.h): the same for all spaces. */
+int msr_filter_update(struct vsm_partition *p);
 
 #endif

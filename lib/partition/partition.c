@@ -33,6 +33,7 @@ static bool options_valid(const struct vsm_partition_options *o)
 	       o->enforcement <= VSM_ENFORCEMENT_ALIAS && o->exec_policy <= VSM_EXEC_RELAXED &&
 	       o->max_vtl < VSM_VTL_COUNT && o->hypercall_port != HYPERCALL_PORT_QUIRK &&
 	       o->kick_signal >= 0 && !(o->flags & ~FLAGS_KNOWN) && !(o->quirks & ~QUIRKS_KNOWN) &&
+	       o->unsupported_intercepts <= VSM_UNSUPPORTED_INTERCEPTS_ACCEPT &&
 	       (o->max_vps <= 1 || o->kick_signal);
 }
 
@@ -145,7 +146,7 @@ static int init_spaces(struct vsm_partition *p, const struct vsm_partition_optio
 		}
 		p->space_count++;
 		/* Whether VTL0 has the library's APIC too shows with its first vCPU. */
-		r = msr_filter_install(p, fd, i != 0);
+		r = msr_filter_install(p, i, i != 0);
 		if (!r)
 			r = want_emulation_exits(p, fd);
 		if (r)
@@ -221,6 +222,8 @@ int partition_create_on(const struct kvm_host *host, const struct vsm_partition_
 	p->flags = o.flags;
 	p->quirks = o.quirks;
 	p->kick_signal = o.kick_signal;
+	p->accept_unsupported_intercepts =
+		o.unsupported_intercepts == VSM_UNSUPPORTED_INTERCEPTS_ACCEPT;
 	p->log = o.log;
 	p->trace = o.trace;
 	p->callback_ctx = o.callback_ctx;

@@ -10,6 +10,7 @@
 #include "memory/memory.h"
 #include "memory/space.h"
 #include "synic/port.h"
+#include "msr/intercept.h"
 #include "vsm/partition.h"
 #include "vsm/vcpu.h"
 
@@ -51,6 +52,9 @@ struct vsm_partition {
 
 	uint16_t enabled_vtls; /* bit per VTL */
 	struct vtl_partition vtls[VSM_VTL_COUNT];
+	uint64_t tlb_unlocks; /* TLB locks given up so far: partition/tlb.c */
+	struct msr_intercept msr_intercepts[MSR_INTERCEPTS];
+	bool accept_unsupported_intercepts; /* enum vsm_unsupported_intercepts */
 	uint64_t start_ns; /* CLOCK_MONOTONIC at reference time 0 */
 	bool ref_offset_known;
 	int64_t ref_offset; /* reference time minus the scaled TSC, msr/ref_tsc.c */

@@ -6,6 +6,7 @@
 
 #include "hypercall/hypercall.h"
 #include "msr/synthetic.h"
+#include "partition/tlb.h"
 #include "vtl/enable.h"
 
 static unsigned bit(unsigned vtl)
@@ -197,6 +198,8 @@ static enum hv_status set_secure_config(const struct register_access *a,
 	config = &a->target->vtls[a->vtl].secure_config[a->where];
 	old = *config;
 	*config = value->low;
+	if (old & ~value->low & HV_SECURE_CONFIG_TLB_LOCKED)
+		tlb_unlocked(p);
 	if (!((old ^ value->low) & HV_SECURE_CONFIG_MBEC))
 		return HV_SUCCESS;
 	r = vtl_update_mbec(p, a->where);
@@ -219,19 +222,32 @@ static enum hv_status get_cr_intercept_control(const struct register_access *a,
 	return HV_SUCCESS;
 }
 
-/* Unmodified KVM shows user space no write to CR0, CR4 or XCR0, and no intercept is made of the
- * MSRs: whoever relies on one must be told. */
+/*
+ * Unmodified KVM shows user space no write to CR0, CR4, XCR0 or a descriptor table register:
+ * whoever relies on one must be told, unless the VMM wants it otherwise.
+ */
 static enum hv_status set_cr_intercept_control(const struct register_access *a,
 					       const struct hv_register_value *value)
 {
+	struct vsm_partition *p = a->target->partition;
+	uint64_t *control, old;
+	int r;
+
 	if (!a->vtl)
 		return HV_INVALID_PARAMETER;
 	if (value->low & ~HV_CR_INTERCEPT_VALID)
 		return HV_INVALID_REGISTER_VALUE;
-	if (value->low)
+	if ((value->low & HV_CR_INTERCEPT_UNSUPPORTED) && !p->accept_unsupported_intercepts)
 		return HV_OPERATION_DENIED;
-	a->target->vtls[a->vtl].cr_intercept_control = 0;
-	return HV_SUCCESS;
+	control = &a->target->vtls[a->vtl].cr_intercept_control;
+	old = *control;
+	*control = value->low;
+	if (!((old ^ value->low) & ~HV_CR_INTERCEPT_UNSUPPORTED))
+		return HV_SUCCESS;
+	r = msr_filter_update(p);
+	if (r)
+		*control = old;
+	return register_status(a, r);
 }
 
 const struct register_place place_cr_intercept_control = {.get = get_cr_intercept_control,

@@ -185,10 +185,39 @@ static int cpu_settle_rip(struct vtl_cpu *cpu)
 	return r || regs->rip != cpu->pio_rip ? r : cpu_complete_out(cpu);
 }
 
+void vtl_cpu_flush_tlb(struct vtl_cpu *cpu)
+{
+	atomic_store(&cpu->flush_tlb, true);
+}
+
+/*
+ * KVM has no ioctl for it. But when KVM_SET_SREGS changes CR3, KVM drops the MMU's root and flushes
+ * what it loads in its place, global translations included (kernel: __set_sregs(), kvm_mmu_load()).
+ * PWT is a bit that any CR3 may have either way; the vCPU does not run between the two writes.
+ */
+static int cpu_drop_translations(struct vtl_cpu *cpu)
+{
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(cpu, &sregs);
+
+	if (r)
+		return r;
+	sregs->cr3 ^= CPU_CR3_PWT;
+	r = cpu->host->ops->set_sregs(cpu->host, cpu->fd, sregs);
+	sregs->cr3 ^= CPU_CR3_PWT;
+	vtl_cpu_dirty(cpu, CPU_SREGS);
+	return r;
+}
+
 int vtl_cpu_run(struct vtl_cpu *cpu)
 {
 	int r = cpu->rip_owned ? cpu_settle_rip(cpu) : 0;
 
+	if (!r && atomic_exchange(&cpu->flush_tlb, false)) {
+		r = cpu_drop_translations(cpu);
+		if (r)
+			atomic_store(&cpu->flush_tlb, true);
+	}
 	if (!r && cpu->dirty)
 		r = cpu_prepare(cpu);
 	if (r)

@@ -10,6 +10,7 @@
 #ifndef VSM_LIB_REGISTERS_VTL_CPU_H
 #define VSM_LIB_REGISTERS_VTL_CPU_H
 
+#include <stdatomic.h>
 #include "kvm/ops.h"
 #include "memory/gpa.h"
 
@@ -28,6 +29,7 @@ struct vtl_cpu {
 	bool sync_regs;	 /* the host exchanges CPU_REGS and CPU_SREGS through kvm_run */
 	bool unfinished; /* the last exit left an instruction half-done: the next run completes it */
 	bool rip_owned;	 /* vtl_cpu_own_rip() */
+	_Atomic bool flush_tlb; /* vtl_cpu_flush_tlb() */
 	uint64_t pio_rip;
 	uint8_t valid; /* CPU_*: the copy is what the vCPU has, or will have once it is written */
 	uint8_t dirty; /* CPU_*: the copy must go to the vCPU before it runs */
@@ -125,6 +127,12 @@ static inline int vtl_cpu_own_rip(struct vtl_cpu *cpu)
 }
 
 /*
+ * The guest sees no translation from before this call once the vCPU next enters it. Any thread that
+ * holds the partition's lock; a vCPU that is inside has to be brought out.
+ */
+void vtl_cpu_flush_tlb(struct vtl_cpu *cpu);
+
+/*
  * Makes the next vtl_cpu_run() only complete what is half-done, and takes that back; a kick that
  * comes between is not lost.
  */
@@ -144,6 +152,7 @@ int vtl_cpu_inject(struct vtl_cpu *cpu, uint8_t vector, int64_t error_code);
 #define CPU_RFLAGS_RF (UINT64_C(1) << 16)
 #define CPU_EFER_LMA  (UINT64_C(1) << 10)
 #define CPU_CR0_PE    (UINT64_C(1) << 0)
+#define CPU_CR3_PWT   (UINT64_C(1) << 3)
 
 static inline unsigned cpu_cpl(const struct kvm_sregs *s)
 {

@@ -4,6 +4,7 @@
 #define VSM_LIB_VCPU_EXIT_H
 
 struct vsm_vcpu;
+struct hv_message;
 struct violation;
 
 /* Results of a handler; a negative one is an errno that ends vsm_vcpu_run(). */
@@ -35,5 +36,12 @@ int violation_handle(struct vsm_vcpu *vp, const struct violation *v);
 
 /* The VP stops being in the middle of a step: it leaves the run loop, or its VTL. 0 or -errno. */
 int violation_stop_step(struct vsm_vcpu *vp);
+
+/*
+ * An intercept's message, to the VTL that asked for it. If its slot is taken or off, the message is
+ * lost but the VTL is entered all the same: the instruction is intercepted again when it comes
+ * back.
+ */
+void violation_tell(struct vsm_vcpu *vp, unsigned setter, const struct hv_message *message);
 
 #endif

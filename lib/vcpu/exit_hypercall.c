@@ -12,6 +12,7 @@
 #include "hypercall/hypercall.h"
 #include "intercept/intercept.h"
 #include "vcpu/code_page.h"
+#include "partition/tlb.h"
 #include "vcpu/exit.h"
 #include "vcpu/switch.h"
 #include "vcpu/trace.h"
@@ -123,6 +124,8 @@ static int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 		vp->stats.hypercall_errors += result.status != HV_SUCCESS;
 		trace_hypercall(vp, &result);
 		set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + OUT_LENGTH : c->rip);
+		if (result.blocked)
+			tlb_wait(vp->partition);
 		return EXIT_RESUME;
 	case HYPERCALL_VTL_CALL:
 		return do_switch(vp, c, true, result.control);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MSR exits: the synthetic MSRs, those of the library's local APIC, and the shared ones. What
- * nobody here knows is the VMM's if it asked for that, else #GP, which is what KVM does without
- * user space MSRs.
+ * MSR exits: those a higher VTL decides on, the synthetic MSRs, those of the library's local APIC,
+ * and the shared ones. What nobody here knows is the VMM's if it asked for that, else #GP, which is
+ * what KVM does without user space MSRs.
  */
 #include <errno.h>
 
+#include "intercept/viewer.h"
+#include "msr/intercept.h"
 #include "msr/shared_msr.h"
 #include "msr/synthetic.h"
 #include "vcpu/exit.h"
@@ -55,14 +57,81 @@ static int write_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_
 	return r;
 }
 
+/* RDMSR and WRMSR without prefixes, where the code can no longer be read. */
+#define MSR_INSTRUCTION_LENGTH 2
+
+static uint8_t instruction_length(struct vsm_vcpu *vp)
+{
+	struct viewer viewer;
+	struct insn insn = {0};
+
+	if (!viewer_init(&viewer, vp))
+		viewer_decode(&viewer, &insn);
+	return insn.length ? insn.length : MSR_INSTRUCTION_LENGTH;
+}
+
+/*
+ * KVM is let finish the instruction as if it had been answered, without TF lest that be a debug
+ * trap too, and everything it moved is put back.
+ */
+static int take_back(struct vtl_cpu *cpu)
+{
+	struct kvm_regs *regs, before;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (r)
+		return r;
+	before = *regs;
+	cpu->run->msr.error = 0;
+	regs->rflags &= ~CPU_RFLAGS_TF;
+	r = vtl_cpu_complete(cpu);
+	if (!r)
+		r = vtl_cpu_regs(cpu, &regs);
+	if (r)
+		return r;
+	*regs = before;
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	return 0;
+}
+
+/* VTL `setter` decides: it is told, the register and RIP are as they were. */
+static int tell(struct vsm_vcpu *vp, unsigned setter, enum mem_access access)
+{
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	uint8_t length = instruction_length(vp);
+	uint32_t index = cpu->run->msr.index;
+	struct hv_message message;
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	int r = take_back(cpu);
+
+	if (!r)
+		r = vtl_cpu_state(cpu, &regs, &sregs);
+	if (r)
+		return r;
+	intercept_msr_message(&message, vp->index, vp->active_vtl,
+			      &(struct insn_context){regs, sregs}, access, length, index);
+	vp->stats.msr_intercepts++;
+	violation_tell(vp, setter, &message);
+	return EXIT_RESUME;
+}
+
 int exit_rdmsr(struct vsm_vcpu *vp)
 {
 	struct kvm_run *run = vcpu_active(vp)->cpu.run;
+	unsigned vtl = vp->active_vtl;
+	uint32_t index = run->msr.index;
+	unsigned setter = msr_intercept_setter(vp, vtl, index, MEM_READ, 0);
 	uint64_t value = 0;
-	int r = synthetic_read(vp, vp->active_vtl, run->msr.index, &value);
+	int r;
 
+	if (setter)
+		return tell(vp, setter, MEM_READ);
+	r = synthetic_read(vp, vtl, index, &value);
 	if (r == -ENOENT)
-		r = read_apic(vp, vp->active_vtl, run->msr.index, &value);
+		r = read_apic(vp, vtl, index, &value);
+	if (r == -ENOENT && run->msr.reason == KVM_MSR_EXIT_REASON_FILTER)
+		r = msr_intercept_read(vp, vtl, index, &value);
 	run->msr.data = value;
 	return finish(vp, r);
 }
@@ -70,13 +139,20 @@ int exit_rdmsr(struct vsm_vcpu *vp)
 int exit_wrmsr(struct vsm_vcpu *vp)
 {
 	const struct kvm_run *run = vcpu_active(vp)->cpu.run;
+	unsigned vtl = vp->active_vtl;
 	uint32_t index = run->msr.index;
 	uint64_t value = run->msr.data;
-	int r = synthetic_write(vp, vp->active_vtl, index, value);
+	unsigned setter = msr_intercept_setter(vp, vtl, index, MEM_WRITE, value);
+	int r;
 
+	if (setter)
+		return tell(vp, setter, MEM_WRITE);
+	r = synthetic_write(vp, vtl, index, value);
 	if (r == -ENOENT)
-		r = write_apic(vp, vp->active_vtl, index, value);
+		r = write_apic(vp, vtl, index, value);
 	if (r == -ENOENT)
 		r = shared_msr_write(vp, index, value);
+	if (r == -ENOENT && run->msr.reason == KVM_MSR_EXIT_REASON_FILTER)
+		r = msr_intercept_write(vp, vtl, index, value);
 	return finish(vp, r);
 }

@@ -13,6 +13,7 @@
 
 #include "hv/vsm.h"
 #include "vcpu/interrupt.h"
+#include "partition/tlb.h"
 #include "vcpu/exit.h"
 #include "vcpu/shared.h"
 #include "vcpu/trace.h"
@@ -145,13 +146,6 @@ static int restore_volatile(struct vsm_vcpu *vp, unsigned from)
 	return 0;
 }
 
-/* "Once a VP returns to a lower VTL, it releases all TLB locks which it holds" (TLFS vsm.md). */
-static void release_tlb_locks(struct vp_vtl *v)
-{
-	for (unsigned vtl = 0; vtl < VSM_VTL_COUNT; vtl++)
-		v->secure_config[vtl] &= ~HV_SECURE_CONFIG_TLB_LOCKED;
-}
-
 int switch_return(struct vsm_vcpu *vp, uint64_t control)
 {
 	unsigned from = vp->active_vtl;
@@ -160,7 +154,11 @@ int switch_return(struct vsm_vcpu *vp, uint64_t control)
 	if (vtl < 0 || (control & ~VTL_RETURN_FAST))
 		return 0;
 	vp->stats.vtl_returns++;
-	release_tlb_locks(&vp->vtls[from]);
+	/*
+	 * "Once a VP returns to a lower VTL, it releases all TLB locks which it holds" (TLFS
+	 * vsm.md).
+	 */
+	tlb_release(vp, from);
 	trace_switch(vp, (unsigned)vtl, 0);
 	r = switch_to(vp, (unsigned)vtl);
 	if (!r && !(control & VTL_RETURN_FAST))

@@ -30,6 +30,8 @@ struct vp_vtl {
 	uint64_t assist_msr;		       /* HV_X64_MSR_VP_ASSIST_PAGE */
 	uint64_t secure_config[VSM_VTL_COUNT]; /* HV_REGISTER_VSM_VP_SECURE_VTL_CONFIG by lower VTL
 						*/
+	struct vsm_vcpu *inhibitor[VSM_VTL_COUNT]; /* partition/tlb.c: who locked it besides */
+	bool inhibits;				   /* this VTL may have locked others so */
 	uint64_t vina;			       /* HV_REGISTER_VSM_VINA */
 	uint64_t cr_intercept_control, cr_intercept_masks[3];
 	bool entry_pending; /* must be entered: a message or interrupt waits that a lower VTL may

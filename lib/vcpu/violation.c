@@ -17,13 +17,18 @@
 /* SINT the hypervisor delivers intercepts to (TLFS inter-partition-communication.md). */
 #define INTERCEPT_SINT 0
 
-/*
- * Tells the VTL that set the protection. If its message slot is taken or off, the message is lost
- * but the VTL is entered all the same: the instruction faults again when it comes back.
- */
+void violation_tell(struct vsm_vcpu *vp, unsigned setter, const struct hv_message *message)
+{
+	if (synic_post(vp, setter, INTERCEPT_SINT, message))
+		vp->stats.messages_dropped++;
+	else
+		vp->stats.messages++;
+	vp->vtls[setter].entry_pending = true;
+}
+
+/* Tells the VTL that set the protection. */
 static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 {
-	struct vp_vtl *higher = &vp->vtls[v->setter];
 	struct hv_message message;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
@@ -34,11 +39,7 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 	vp->stats.memory_intercepts++;
 	trace_intercept(vp, v, regs->rip);
 	intercept_message(&message, vp->index, vp->active_vtl, regs, sregs, v);
-	if (synic_post(vp, v->setter, INTERCEPT_SINT, &message))
-		vp->stats.messages_dropped++;
-	else
-		vp->stats.messages++;
-	higher->entry_pending = true;
+	violation_tell(vp, v->setter, &message);
 	return EXIT_RESUME;
 }
 

@@ -53,7 +53,7 @@ static void unknown_codes_are_refused(void **state)
 		if (!hypercall_find((uint16_t)code))
 			assert_int_equal(hc_call(&h, 0, code, 0, 0), HV_INVALID_HYPERCALL_CODE);
 	assert_int_equal(hc_call(&h, 0, 0xffff, 0, 0), HV_INVALID_HYPERCALL_CODE);
-	assert_int_equal(hc_call(&h, 0, 0x8001, 0, 0), HV_INVALID_HYPERCALL_CODE);
+	assert_int_equal(hc_call(&h, 0, 0x8002, 0, 0), HV_INVALID_HYPERCALL_CODE);
 	hc_stop(&h);
 }
 

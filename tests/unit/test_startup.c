@@ -312,7 +312,7 @@ static void test_ipi_ex(void **state)
 	in.masks[1] = 2;
 	assert_int_equal(send_ipi_ex(&h, &in, 2), HV_SUCCESS);
 	assert_int_equal(waiting(&h, 0), 1);
-	assert_int_equal(send_ipi_ex(&h, &in, 1), HV_INVALID_PARAMETER);
+	assert_int_equal(send_ipi_ex(&h, &in, 1), HV_INVALID_HYPERCALL_INPUT);
 	in.set.format = 2;
 	assert_int_equal(send_ipi_ex(&h, &in, 2), HV_INVALID_PARAMETER);
 	hc_stop(&h);

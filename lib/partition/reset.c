@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* vsm_partition_reset(). */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "hv/vsm.h"
+#include "msr/synthetic.h"
+#include "vcpu/vcpu.h"
+#include "vtl/disable.h"
+
+static bool someone_runs(const struct vsm_partition *p)
+{
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i] && atomic_load(&p->vps[i]->thread))
+			return true;
+	return false;
+}
+
+/* "ZeroMemoryOnReset": what a VTL kept from the others must not be found by them afterwards. */
+static bool must_zero(const struct vsm_partition *p)
+{
+	for (unsigned vtl = 1; vtl < p->vtl_count; vtl++)
+		if ((p->enabled_vtls & (1u << vtl)) &&
+		    (p->vtls[vtl].config & HV_PARTITION_CONFIG_ZERO_ON_RESET))
+			return true;
+	return false;
+}
+
+static void zero_memory(const struct memory *m)
+{
+	for (size_t i = 0; i < m->region_count; i++) {
+		const struct memory_region *r = &m->regions[i];
+
+		if (!r->read_only)
+			memset(r->host, 0, (r->end - r->first) << VSM_PAGE_SHIFT);
+	}
+}
+
+static int reset_vp(struct vsm_vcpu *vp)
+{
+	int r = 0;
+
+	vp->active_vtl = 0;
+	vp->enabled_vtls = 1;
+	for (unsigned vtl = 0; !r && vtl < vp->partition->vtl_count; vtl++)
+		r = vtl_reset_vp(vp, vtl);
+	return r;
+}
+
+/* Limits go last: a VTL is never more open than while the one that set them still had its pages. */
+static int reset_vtls(struct vsm_partition *p)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < p->max_vps; i++)
+		if (p->vps[i])
+			r = reset_vp(p->vps[i]);
+	for (unsigned vtl = 0; !r && vtl < p->vtl_count; vtl++)
+		r = vtl_reset_partition(p, vtl);
+	for (unsigned vtl = 1; !r && vtl < p->vtl_count; vtl++)
+		r = memory_limit_drop(&p->memory, vtl);
+	for (unsigned vtl = 0; !r && vtl < p->vtl_count; vtl++)
+		r = memory_set_mbec(&p->memory, vtl, false);
+	p->enabled_vtls = 1;
+	return r ? r : msr_filter_update(p);
+}
+
+static int reset(struct vsm_partition *p)
+{
+	int r;
+
+	if (someone_runs(p))
+		return -EBUSY;
+	if (must_zero(p))
+		zero_memory(&p->memory);
+	r = reset_vtls(p);
+	if (r)
+		partition_die(p, "the reset failed: %s", strerrorname_np(-r));
+	else
+		partition_log(p, VSM_LOG_INFO, "reset");
+	return r;
+}
+
+int vsm_partition_reset(struct vsm_partition *partition)
+{
+	int r;
+
+	if (!partition)
+		return -EINVAL;
+	pthread_mutex_lock(&partition->lock);
+	r = reset(partition);
+	pthread_mutex_unlock(&partition->lock);
+	return r;
+}
