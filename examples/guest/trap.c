@@ -37,7 +37,8 @@ extern char trap_entries[256][16];
 extern char trap_stack_top[];
 extern uint64_t guest_gdt[], guest_gdt_end[];
 
-static struct gate idt[256] __attribute__((aligned(16)));
+/* A page of its own: libvsm shuts it while it steps an access to a closed page. */
+static struct gate idt[256] PAGE_ALIGNED;
 static struct tss tss;
 static trap_handler handlers[256];
 

@@ -77,6 +77,46 @@ static bool software_interrupt(const struct insn_parsed *p, uint8_t *vector)
 	}
 }
 
+static bool loads_ss(const struct insn_parsed *p)
+{
+	const ZydisDecodedOperand *to = &p->operands[0];
+
+	return (p->info.mnemonic == ZYDIS_MNEMONIC_MOV || p->info.mnemonic == ZYDIS_MNEMONIC_POP ||
+		p->info.mnemonic == ZYDIS_MNEMONIC_LSS) &&
+	       p->info.operand_count && to->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       (to->reg.value == ZYDIS_REGISTER_SS || p->info.mnemonic == ZYDIS_MNEMONIC_LSS);
+}
+
+/* Outside of 64-bit mode these can switch tasks, which loads RFLAGS. */
+static bool may_switch_task(const struct insn_parsed *p)
+{
+	switch (p->info.mnemonic) {
+	case ZYDIS_MNEMONIC_IRET:
+	case ZYDIS_MNEMONIC_IRETD:
+		return true;
+	case ZYDIS_MNEMONIC_JMP:
+	case ZYDIS_MNEMONIC_CALL:
+		return p->info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Loading SS holds debug traps up for one instruction (SDM vol. 3, 6.8.3). Enclaves and transactions
+ * do not show single steps, and RSM loads what it likes.
+ */
+static bool is_unbounded(const struct insn_parsed *p)
+{
+	if (p->info.machine_mode != ZYDIS_MACHINE_MODE_LONG_64 && may_switch_task(p))
+		return true;
+	return loads_ss(p) || p->info.mnemonic == ZYDIS_MNEMONIC_RSM ||
+	       p->info.mnemonic == ZYDIS_MNEMONIC_VMRUN ||
+	       p->info.mnemonic == ZYDIS_MNEMONIC_VMLAUNCH ||
+	       p->info.mnemonic == ZYDIS_MNEMONIC_VMRESUME ||
+	       p->info.mnemonic == ZYDIS_MNEMONIC_XBEGIN;
+}
+
 void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct insn *insn)
 {
 	memset(insn, 0, sizeof(*insn));
@@ -84,6 +124,8 @@ void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct ins
 	memcpy(insn->bytes, bytes, p->info.length);
 	insn->rep = insn_repeats(p);
 	insn->fpu = uses_fpu(p);
+	insn->syscall = p->info.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
+	insn->unbounded = is_unbounded(p);
 	insn->interrupt = software_interrupt(p, &insn->vector);
 }
 

@@ -52,6 +52,8 @@ struct insn {
 	bool fpu;	/* x87, MMX, SSE or AVX state takes part */
 	bool interrupt; /* delivers `vector` through the IDT: INT n and the like */
 	uint8_t vector;
+	bool syscall;  /* may clear TF on its way in */
+	bool unbounded; /* a debug trap behind it comes too late, or not at all */
 	struct insn_access accesses[INSN_ACCESSES];
 	uint8_t access_count;
 };
@@ -178,6 +180,9 @@ struct violation {
 	bool served;  /* MMIO: memory answered it; re-enter the VTL */
 	bool overlay; /* an overlay page's own permissions forbid it: #GP (TLFS
 			 hypercall-interface.md). MMIO: the registers are those before it */
+	bool syscall, unbounded; /* of the instruction, as in struct insn */
+	bool delivers;		 /* what needs the pages is the delivery of `vector` */
+	uint8_t vector;
 	uint8_t open_count;
 	struct violation_page open[VIOLATION_PAGES];
 };
@@ -192,6 +197,12 @@ struct violation {
  * never let through.
  */
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v);
+
+/*
+ * The VTL to tell of an access that the limits allow and that cannot be carried out: as with an instruction
+ * whose operands cannot be told. v->setter 0: nobody restricts the VTL.
+ */
+int intercept_refuse(struct vsm_vcpu *vp, struct violation *v);
 
 /*
  * The same for the MMIO exit in the active VTL's kvm_run. If it is a violation, the half-done

@@ -164,6 +164,17 @@ static enum verdict catch_unknown(struct search *s)
 	return CAUGHT;
 }
 
+/* A delivery that does not get through raises something else, of which nothing is known here. */
+static enum verdict check_delivery(struct search *s, uint8_t vector, bool error_code)
+{
+	enum verdict verdict = search_delivery(s, vector, error_code);
+
+	s->v->delivers = true;
+	s->v->vector = vector;
+	s->v->unbounded = verdict != PASSES;
+	return verdict;
+}
+
 static enum verdict check_instruction(struct search *s)
 {
 	struct insn insn;
@@ -173,13 +184,15 @@ static enum verdict check_instruction(struct search *s)
 	if (verdict != PASSES)
 		return verdict;
 	violation_describe(s->v, &insn);
+	s->v->syscall = insn.syscall;
+	s->v->unbounded = insn.unbounded;
 	for (unsigned i = 0; i < insn.access_count; i++) {
 		verdict = search_access(s, &insn.accesses[i]);
 		if (verdict != PASSES)
 			return verdict;
 	}
 	if (insn.interrupt)
-		return search_delivery(s, insn.vector, false);
+		return check_delivery(s, insn.vector, false);
 	return decoded ? catch_unknown(s) : PASSES;
 }
 
@@ -223,12 +236,24 @@ static enum verdict check(struct search *s, const struct vsm_vcpu *vp,
 	if (emulation_failed(vp))
 		return check_instruction(s);
 	if (events->exception.injected)
-		return search_delivery(s, events->exception.nr, events->exception.has_error_code);
+		return check_delivery(s, events->exception.nr, events->exception.has_error_code);
 	if (events->nmi.injected)
-		return search_delivery(s, VECTOR_NMI, false);
+		return check_delivery(s, VECTOR_NMI, false);
 	if (events->interrupt.injected)
-		return search_delivery(s, events->interrupt.nr, false);
+		return check_delivery(s, events->interrupt.nr, false);
 	return check_instruction(s);
+}
+
+int intercept_refuse(struct vsm_vcpu *vp, struct violation *v)
+{
+	struct search s = {.v = v};
+	int r = viewer_init(&s.w, vp);
+
+	v->allowed_here = false;
+	v->open_count = 0;
+	if (!r)
+		catch_unknown(&s);
+	return r;
 }
 
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v)

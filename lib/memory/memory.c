@@ -8,7 +8,7 @@
 static int pool_create(struct memory *m, uint32_t pages)
 {
 	uint64_t size = (uint64_t)pages << VSM_PAGE_SHIFT;
-	void *pool;
+	void *pool, *dead;
 	int r;
 
 	if (!pages)
@@ -17,8 +17,13 @@ static int pool_create(struct memory *m, uint32_t pages)
 	if (m->pool_fd < 0)
 		return m->pool_fd;
 	r = m->host->ops->map_memory(m->host, m->pool_fd, 0, size, KVM_MAP_READ_WRITE, NULL, &pool);
+	if (r)
+		return r;
+	m->pool = pool;
+	r = m->host->ops->map_memory(m->host, m->pool_fd, 0, VSM_PAGE_SIZE, KVM_MAP_NONE, NULL,
+				     &dead);
 	if (!r)
-		m->pool = pool;
+		m->dead = dead;
 	return r;
 }
 
@@ -84,6 +89,8 @@ void memory_destroy(struct memory *m)
 		free(m->views[vtl].spare);
 	}
 	free(m->overlays);
+	if (m->dead)
+		m->host->ops->unmap_memory(m->host, m->dead, VSM_PAGE_SIZE);
 	if (m->pool)
 		m->host->ops->unmap_memory(m->host, m->pool,
 					   (size_t)m->overlay_room << VSM_PAGE_SHIFT);
@@ -117,31 +124,47 @@ static int open_host(struct memory *m, unsigned vtl, uint64_t page)
 	return r;
 }
 
-int memory_open_page(struct memory *m, unsigned vtl, uint64_t page, prot_t prot)
+/* Adds to the page's opening, or makes one; at most `room` are in the list then. */
+static int change_opening(struct memory *m, unsigned vtl, const struct memory_opening *wanted,
+			  uint8_t room)
 {
 	struct memory_opening *list = m->openings[vtl], old;
 	uint8_t i = 0, count = m->opening_count[vtl];
 	int r;
 
-	if (!overlay_at(m, vtl, page) && !memory_region_of(m, page))
+	if (!overlay_at(m, vtl, wanted->page) && !memory_region_of(m, wanted->page))
 		return -ENXIO;
-	while (i < count && list[i].page != page)
+	while (i < count && list[i].page != wanted->page)
 		i++;
-	if (i == MEMORY_OPENINGS)
+	if (i == room)
 		return -ENOSPC;
 	old = list[i];
 	if (i == count)
-		list[m->opening_count[vtl]++] = (struct memory_opening){page, prot};
-	else
-		list[i].prot |= prot;
-	r = open_host(m, vtl, page);
+		list[m->opening_count[vtl]++] = *wanted;
+	list[i].prot |= wanted->prot;
+	list[i].shut |= wanted->shut;
+	r = open_host(m, vtl, wanted->page);
 	if (!r)
 		return 0;
 	list[i] = old;
 	m->opening_count[vtl] = count;
-	if (in_slots(m, vtl, page))
+	if (in_slots(m, vtl, wanted->page))
 		view_refresh(m, vtl);
 	return r;
+}
+
+int memory_open_page(struct memory *m, unsigned vtl, uint64_t page, prot_t prot)
+{
+	const struct memory_opening wanted = {.page = page, .prot = prot};
+
+	return change_opening(m, vtl, &wanted, MEMORY_OPENINGS);
+}
+
+int memory_shut_page(struct memory *m, unsigned vtl, uint64_t page)
+{
+	const struct memory_opening wanted = {.page = page, .shut = true};
+
+	return change_opening(m, vtl, &wanted, MEMORY_OPENINGS + MEMORY_SHUT);
 }
 
 int memory_close_openings(struct memory *m, unsigned vtl)

@@ -71,9 +71,11 @@ struct view {
 struct memory_opening {
 	uint64_t page;
 	prot_t prot;
+	bool shut; /* closed instead, memory_shut_page() */
 };
 
 #define MEMORY_OPENINGS 16
+#define MEMORY_SHUT	2
 
 struct memory {
 	const struct kvm_host *host;
@@ -95,8 +97,9 @@ struct memory {
 	uint32_t shown_count[VSM_VTL_COUNT];
 	int pool_fd;
 	uint8_t *pool;
+	uint8_t *dead; /* a page that can be neither read nor written: what a slot shows of a shut one */
 	struct view views[VSM_VTL_COUNT];
-	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS];
+	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS + MEMORY_SHUT];
 	uint8_t opening_count[VSM_VTL_COUNT];
 	size_t slot_limit; /* memslots a view may use */
 	uint64_t changes; /* grows with every change of regions, limits or overlays */
@@ -227,6 +230,12 @@ struct overlay *overlay_at(const struct memory *m, unsigned vtl, uint64_t page);
  * -ENXIO: nothing is there; errors of the mapping. On failure nothing changed.
  */
 int memory_open_page(struct memory *m, unsigned vtl, uint64_t page, prot_t prot);
+
+/*
+ * Keeps the vCPUs of `vtl` from the page for as long as the openings last, whatever its limits are: KVM_RUN
+ * fails with EFAULT at any access. MEMORY_SHUT pages at a time. Errors as above.
+ */
+int memory_shut_page(struct memory *m, unsigned vtl, uint64_t page);
 
 /*
  * Ends all of vtl's openings. -ENOMEM: pages around them may be closed too; -ENOSPC: the view has

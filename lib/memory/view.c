@@ -74,6 +74,8 @@ static enum kvm_map_prot with_opening(const struct memory *m, unsigned vtl, uint
 		return prot;
 	}
 	*end = page + 1;
+	if (opening->shut)
+		return KVM_MAP_NONE;
 	return opening_prot(opening) > prot ? opening_prot(opening) : prot;
 }
 
@@ -151,12 +153,25 @@ static int builder_add(struct builder *b, const struct run *run)
 	return 0;
 }
 
+/* A shut page has a slot: without one KVM would take an access for MMIO. */
+static void show_shut(const struct memory *m, unsigned vtl, struct run *run)
+{
+	const struct memory_opening *o = opening_from(m, vtl, run->first);
+
+	if (!m->dead || !o || o->page != run->first || !o->shut)
+		return;
+	run->prot = KVM_MAP_READ_WRITE;
+	run->host = m->dead;
+	run->source = m->dead;
+}
+
 static struct run overlay_run(const struct memory *m, unsigned vtl, const struct limits_state *s,
 			      const struct overlay *o)
 {
 	struct run run = {.first = o->page, .host = o->host, .source = m->pool};
 
 	run.prot = view_protection(m, vtl, s, o->page, &run.end);
+	show_shut(m, vtl, &run);
 	return run;
 }
 
@@ -173,6 +188,8 @@ static struct run region_run(const struct memory *m, unsigned vtl, const struct 
 	} else {
 		run.prot = KVM_MAP_READ_WRITE;
 	}
+	if (m->enforcement == VSM_ENFORCEMENT_SLOTS)
+		show_shut(m, vtl, &run);
 	if (r->read_only && run.prot == KVM_MAP_READ_WRITE)
 		run.prot = KVM_MAP_READ;
 	return run;

@@ -34,6 +34,15 @@ static struct register_access access_to(struct vsm_vcpu *target, unsigned caller
 	};
 }
 
+/*
+ * What the VTLs share is the active one's while it runs: of a VP in a VTL above the caller it holds that
+ * VTL's values, which are neither the caller's to see nor to change.
+ */
+static bool register_reachable(const struct register_access *a)
+{
+	return !a->shared || a->caller >= a->target->active_vtl;
+}
+
 enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
 			    struct hv_register_value *value)
 {
@@ -44,6 +53,8 @@ enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned v
 		return HV_INVALID_PARAMETER;
 	a = access_to(target, caller, vtl, row, name);
 	*value = (struct hv_register_value){0};
+	if (!register_reachable(&a))
+		return HV_ACCESS_DENIED;
 	return row->place->get(&a, value);
 }
 
@@ -58,7 +69,7 @@ enum hv_status register_set(struct vsm_vcpu *target, unsigned caller, unsigned v
 	if (!row->place->wide && value->high)
 		return HV_INVALID_REGISTER_VALUE;
 	a = access_to(target, caller, vtl, row, name);
-	return row->place->set(&a, value);
+	return register_reachable(&a) ? row->place->set(&a, value) : HV_ACCESS_DENIED;
 }
 
 enum hv_status register_status(const struct register_access *a, int error)

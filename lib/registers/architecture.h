@@ -9,17 +9,21 @@
 #include <linux/kvm.h>
 #include "hv/vsm.h"
 
-#define CR0_PE		(UINT64_C(1) << 0)
-#define CR0_ET		(UINT64_C(1) << 4)
-#define CR0_NW		(UINT64_C(1) << 29)
-#define CR0_CD		(UINT64_C(1) << 30)
-#define CR0_PG		(UINT64_C(1) << 31)
+#define CR0_PE	 (UINT64_C(1) << 0)
+#define CR0_ET	 (UINT64_C(1) << 4)
+#define CR0_NW	 (UINT64_C(1) << 29)
+#define CR0_CD	 (UINT64_C(1) << 30)
+#define CR0_PG	 (UINT64_C(1) << 31)
 
-#define CR4_PAE		(UINT64_C(1) << 5)
-#define CR4_LA57	(UINT64_C(1) << 12)
+#define CR4_PAE	 (UINT64_C(1) << 5)
+#define CR4_LA57 (UINT64_C(1) << 12)
 
-#define EFER_LME	(UINT64_C(1) << 8)
-#define EFER_LMA	(UINT64_C(1) << 10)
+#define EFER_LME (UINT64_C(1) << 8)
+#define EFER_LMA (UINT64_C(1) << 10)
+
+/* SCE, LME, LMA, NXE, LMSLE, FFXSR, TCE, AIBRSE: without SVME, which KVM would take from user space whatever
+ * the guest's CPUID says. */
+#define EFER_VALID	UINT64_C(0x20ed01)
 
 #define RFLAGS_FIXED	UINT64_C(0x2)
 #define RFLAGS_RESERVED (~UINT64_C(0x3fffff) | UINT64_C(0x8028))

@@ -137,6 +137,14 @@ static void change_efer(struct kvm_sregs *sregs, const struct register_access *a
 static enum hv_status set_efer(const struct register_access *a,
 			       const struct hv_register_value *value)
 {
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
+
+	if (r)
+		return register_status(a, r);
+	/* KVM does not look at bits that have no meaning: the processor then refuses to enter. */
+	if ((value->low ^ sregs->efer) & ~EFER_VALID)
+		return HV_INVALID_REGISTER_VALUE;
 	return register_change_sregs(a, value, change_efer);
 }
 

@@ -14,7 +14,12 @@ static bool has_error_code(unsigned vector)
 	return VECTORS_WITH_ERROR_CODE >> vector & 1;
 }
 
-/* CR2 is one register for all VTLs. */
+/* CR2 is one register for all VTLs: in a VTL above the caller's, it is not for the caller. */
+static bool page_fault_reachable(const struct register_access *a)
+{
+	return a->caller >= a->target->active_vtl;
+}
+
 static int page_fault_address(const struct register_access *a, struct kvm_sregs **sregs)
 {
 	return vtl_cpu_sregs(&vcpu_active(a->target)->cpu, sregs);
@@ -32,7 +37,7 @@ static enum hv_status get_event0(const struct register_access *a, struct hv_regi
 	if (events->exception.has_error_code)
 		value->low |= HV_EVENT_DELIVER_ERROR_CODE | (uint64_t)events->exception.error_code
 								    << HV_EVENT_ERROR_CODE_SHIFT;
-	if (events->exception.nr != VECTOR_PF)
+	if (events->exception.nr != VECTOR_PF || !page_fault_reachable(a))
 		return HV_SUCCESS;
 	r = page_fault_address(a, &sregs);
 	if (!r)
@@ -86,6 +91,8 @@ static enum hv_status set_event0(const struct register_access *a,
 				     ? (int64_t)(value->low >> HV_EVENT_ERROR_CODE_SHIFT)
 				     : 0;
 	if (vector == VECTOR_PF) {
+		if (!page_fault_reachable(a))
+			return HV_ACCESS_DENIED;
 		r = page_fault_address(a, &sregs);
 		if (r)
 			return register_status(a, r);

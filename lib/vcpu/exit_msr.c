@@ -23,7 +23,11 @@ static int finish(struct vsm_vcpu *vp, int r)
 	cpu->run->msr.error = 0;
 	if (r == -ENOENT && (vp->partition->flags & VSM_PARTITION_MSR_EXITS))
 		return EXIT_TO_VMM;
-	if (r == -ENOENT || r == -EINVAL)
+	if (r == -ENOTRECOVERABLE)
+		return partition_die(vp->partition,
+				     "an overlay page could not be put back: a mapping has a hole");
+	/* Slots or mappings are used up, which is the guest's doing: the write does not take place. */
+	if (r == -ENOENT || r == -EINVAL || r == -ENOSPC || r == -ENOMEM)
 		cpu->run->msr.error = 1;
 	else if (r)
 		return r;

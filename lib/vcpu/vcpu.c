@@ -166,6 +166,8 @@ int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_optio
 	vp->enabled_vtls = 1;
 	vp->wake_fd = -1;
 	pthread_mutex_lock(&partition->lock);
+	/* While pages are open for another VP's step, this one stays out like the rest. */
+	vp->holds = partition->stepper != NULL;
 	r = check_taken(partition, &o);
 	if (!r)
 		r = create_vtls(vp, &o);
@@ -185,6 +187,9 @@ void vsm_vcpu_destroy(struct vsm_vcpu *vcpu)
 		return;
 	p = vcpu->partition;
 	pthread_mutex_lock(&p->lock);
+	/* Another VP may be looking at this one's state. */
+	while (vcpu->holds)
+		pthread_cond_wait(&p->vcpu_moved, &p->lock);
 	p->vps[vcpu->index] = NULL;
 	free_vcpu(vcpu);
 	pthread_mutex_unlock(&p->lock);

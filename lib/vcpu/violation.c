@@ -13,6 +13,7 @@
 #include "vcpu/exit.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
+#include "vcpu/window.h"
 
 /* SINT the hypervisor delivers intercepts to (TLFS inter-partition-communication.md). */
 #define INTERCEPT_SINT 0
@@ -74,16 +75,13 @@ static void give_up_stepper(struct vsm_vcpu *vp)
 			partition_release_vp(p->vps[i]);
 }
 
-static int set_stepping(struct vsm_vcpu *vp, bool on)
+static int set_stepping(struct vsm_vcpu *vp, const struct kvm_guest_debug *debug)
 {
 	const struct kvm_host *h = vp->partition->host;
-	struct kvm_guest_debug debug = {
-		.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0,
-	};
-	int r = h->ops->set_guest_debug(h, vcpu_active(vp)->cpu.fd, &debug);
+	int r = h->ops->set_guest_debug(h, vcpu_active(vp)->cpu.fd, debug);
 
 	if (!r)
-		vcpu_active(vp)->stepping = on;
+		vcpu_active(vp)->stepping = debug->control;
 	return r;
 }
 
@@ -99,18 +97,29 @@ static bool no_progress(const struct vp_vtl *v, uint64_t rip, const struct viola
 static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct memory *m = &vp->partition->memory;
+	struct kvm_guest_debug debug;
 	unsigned vtl = vp->active_vtl;
-	int r = 0;
+	int r = window_prepare(vp, v, &debug);
 
 	for (unsigned i = 0; i < v->open_count && !r; i++)
 		r = memory_open_page(m, vtl, v->open[i].page, v->open[i].prot);
 	if (!r)
 		r = vtl_cpu_flush(&vcpu_active(vp)->cpu);
 	if (!r)
-		r = set_stepping(vp, true);
+		r = set_stepping(vp, &debug);
 	if (r && memory_close_openings(m, vtl))
 		return partition_die(vp->partition, "closing a page that was not stepped failed");
 	return r;
+}
+
+/* What cannot be carried out with the pages open for nothing else is the higher VTL's to deal with. */
+static int refuse(struct vsm_vcpu *vp, struct violation *v)
+{
+	int r = intercept_refuse(vp, v);
+
+	if (r)
+		return r;
+	return v->setter ? intercept(vp, v) : EXIT_TO_VMM;
 }
 
 /*
@@ -126,8 +135,8 @@ static int step(struct vsm_vcpu *vp, const struct violation *v)
 
 	if (r)
 		return r;
-	if (no_progress(active, regs->rip, v))
-		return EXIT_TO_VMM;
+	if (!v->delivers && no_progress(active, regs->rip, v))
+		return refuse(vp, &now);
 	if (!take_stepper(vp))
 		return EXIT_RESUME;
 	if (vp->partition->max_vps > 1) {
@@ -138,12 +147,14 @@ static int step(struct vsm_vcpu *vp, const struct violation *v)
 		active->step.rip = regs->rip;
 		active->step.open_count = now.open_count;
 		memcpy(active->step.open, now.open, sizeof(now.open));
-		r = open_and_step(vp, &now);
+		r = now.delivers ? window_deliver(vp, &now) : open_and_step(vp, &now);
 	}
 	if (!active->stepping)
 		give_up_stepper(vp);
 	else
 		vp->stats.steps++;
+	if (r == -EPERM)
+		return refuse(vp, &now);
 	return r ? r : EXIT_RESUME;
 }
 
@@ -168,7 +179,7 @@ static int stop_stepping(struct vsm_vcpu *vp, bool failed)
 		return partition_die(p, "closing a stepped page failed");
 	vcpu_active(vp)->step.failed = failed;
 	give_up_stepper(vp);
-	return set_stepping(vp, false);
+	return set_stepping(vp, &(struct kvm_guest_debug){.control = 0});
 }
 
 int violation_stop_step(struct vsm_vcpu *vp)
@@ -192,8 +203,11 @@ static int locate(struct vsm_vcpu *vp, struct violation *v)
 int exit_fault(struct vsm_vcpu *vp)
 {
 	struct violation v = {0};
-	int r = locate(vp, &v);
+	int r;
 
+	if (vcpu_active(vp)->stepping && window_hit_by_event(vp))
+		return stop_stepping(vp, false);
+	r = locate(vp, &v);
 	if (r)
 		return r;
 	r = violation_handle(vp, &v);

@@ -24,7 +24,7 @@ static bool control_valid(const struct hv_initial_vp_context *c)
 	if (mode_long(c) && !(c->cr4 & CR4_PAE))
 		return false;
 	/* LMA follows from the others, and is only ever a copy of what they say. */
-	if ((c->efer & EFER_LMA) && !mode_long(c))
+	if (((c->efer & EFER_LMA) && !mode_long(c)) || (c->efer & ~EFER_VALID))
 		return false;
 	return cr0_valid(c->cr0) && rflags_valid(c->rflags) && !(c->rflags & RFLAGS_VM) &&
 	       (!c->msr_cr_pat || pat_valid(c->msr_cr_pat));

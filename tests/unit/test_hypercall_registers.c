@@ -615,7 +615,7 @@ static void another_vps_active_vtl_counts(void **state)
 	(void)state;
 	hc_start(&h);
 	hc_enter(&h, 0, 1);
-	hc_enter(&h, 1, 2);
+	hc_enter(&h, 1, 1);
 	assert_int_equal(set_as(&h, 1, VTL(0), HV_REGISTER_RBX, 0x77), HV_SUCCESS);
 	assert_int_equal(hc_regs(&h, 1)->rbx, 0x77);
 	hc_stop(&h);
@@ -828,6 +828,54 @@ static void kernel_errors_are_a_status(void **state)
 	hc_stop(&h);
 }
 
+/* KVM takes any EFER from user space: nested virtualization is not for a guest to turn on here. */
+static void efer_bits_that_are_not_the_guests(void **state)
+{
+	static const unsigned bits[] = {1, 9, 12, 16, 32, 63};
+	struct hc h;
+
+	(void)state;
+	hc_start(&h);
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
+		uint64_t efer = hc_sregs(&h, 0, 0)->efer;
+
+		assert_int_equal(set(&h, VTL(0), HV_REGISTER_EFER, efer | UINT64_C(1) << bits[i]),
+				 HV_INVALID_REGISTER_VALUE);
+		assert_int_equal(hc_sregs(&h, 0, 0)->efer, efer);
+	}
+	hc_stop(&h);
+}
+
+/* A VP in VTL1 has VTL1's values in what the VTLs share: VTL0 of another VP neither sees nor sets them. */
+static void a_lower_vtl_cannot_reach_a_higher_ones_registers(void **state)
+{
+	static const uint32_t names[] = {
+		HV_REGISTER_RAX, HV_REGISTER_R8 + 7,   HV_REGISTER_CR2,
+		HV_REGISTER_DR0, HV_REGISTER_XMM0 + 3, HV_REGISTER_XFEM,
+	};
+	struct hv_register_value v = {.low = 0xff};
+	struct hc h;
+
+	(void)state;
+	hc_start(&h);
+	hc_enter(&h, 1, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_int_equal(get_as(&h, HC_SELF, 1, VTL(0), names[i], &v), HV_ACCESS_DENIED);
+		assert_int_equal(set_as(&h, 1, VTL(0), names[i], 0x123), HV_ACCESS_DENIED);
+	}
+	assert_int_not_equal(hc_regs(&h, 1)->rax, 0x123);
+	assert_int_equal(get_as(&h, HC_SELF, 1, VTL(0), HV_REGISTER_RIP, &v), HV_SUCCESS);
+	/* A page fault's address is CR2. */
+	v = (struct hv_register_value){.low = EVENT(14, 0), .high = 0x123};
+	assert_int_equal(set_wide_as(&h, 1, VTL(0), HV_REGISTER_PENDING_EVENT0, &v),
+			 HV_ACCESS_DENIED);
+	assert_int_not_equal(hc_sregs(&h, 1, 1)->cr2, 0x123);
+	/* From VTL1 all of it goes. */
+	hc_enter(&h, 0, 1);
+	assert_int_equal(set_as(&h, 1, VTL(0), HV_REGISTER_RAX, 0x123), HV_SUCCESS);
+	hc_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -857,6 +905,8 @@ int main(void)
 		cmocka_unit_test(synthetic_msrs_have_names),
 		cmocka_unit_test(another_vp_is_brought_out_first),
 		cmocka_unit_test(another_vps_active_vtl_counts),
+		cmocka_unit_test(a_lower_vtl_cannot_reach_a_higher_ones_registers),
+		cmocka_unit_test(efer_bits_that_are_not_the_guests),
 		cmocka_unit_test(registers_before_a_bad_one_are_set),
 		cmocka_unit_test(an_exception_is_queued),
 		cmocka_unit_test(error_codes_fit_the_exception),
