@@ -4,7 +4,7 @@
 
 usage: bench_chart.py OUT.svg NAME.json...
 
-A bar per row and file: the ratio to bare KVM, on a logarithmic scale that starts at 1, the quartiles as a line, the target
+A bar per row and file: the ratio to bare KVM, where they differ much on a logarithmic scale, the quartiles as a line, the target
 as a mark. Of instructions.json, the instructions.
 """
 import html
@@ -73,10 +73,10 @@ def number(value):
     return f'{value:.2f}' if value < 100 else f'{value:,.0f}'
 
 
-def draw_group(chart, title, names, series):
+def draw_group(chart, title, names, series, base=0.5):
     """series: list of (colour, {name: (value, low, high, target)})"""
     values = [v for _, rows in series for row in rows.values() for v in row if v]
-    scale = Scale(values, 0.5)
+    scale = Scale(values, base)
     top = chart.y + 18
     chart.text(10, chart.y + 4, title + (' (logarithmic)' if scale.log else ''), 'g')
     chart.y = top
@@ -145,7 +145,7 @@ def main():
     draw_timed(chart, timed)
     if counted:
         rows = {r['name']: (r['instructions'], 0, 0, r['target']) for r in counted['rows']}
-        draw_group(chart, 'Instructions of the library itself, on the model of KVM', list(rows), [(COLOURS[3], rows)])
+        draw_group(chart, 'Instructions of the library itself, on the model of KVM', list(rows), [(COLOURS[3], rows)], 0)
     chart.write(sys.argv[1])
     return 0
 

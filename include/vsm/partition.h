@@ -75,8 +75,9 @@ struct vsm_partition_options {
 				   default, 0xE7 */
 	uint32_t max_vps;	/* VPs the VMM may create; 0 means 1 */
 	uint32_t first_slot;	/* memslot ids below this one stay the VMM's, in vm_fd */
-	int kick_signal; /* signal vsm_vcpu_kick() sends to a running vcpu's thread; see there. 0:
-			    none */
+	int kick_signal; /* signal that brings a vcpu's thread out of the guest: see
+			    vsm_vcpu_kick(). The library sends it for timers and interrupts too.
+			    0: none; they are then noticed when the vcpu next exits */
 	uint64_t flags;	 /* VSM_PARTITION_* */
 	uint64_t quirks; /* VSM_QUIRK_* */
 	vsm_log_fn log;	 /* may be NULL */

@@ -76,7 +76,12 @@ VSM_API int vsm_vcpu_fd(const struct vsm_vcpu *vcpu, unsigned vtl);
  * leaves immediate_exit, kvm_valid_regs and kvm_dirty_regs alone; to come back at once it calls
  * vsm_vcpu_kick() first. Only one thread runs a VP at a time.
  *
- * -EINTR  a signal or vsm_vcpu_kick(); may be spurious; *run is the active VTL's
+ * Where the active VTL has the library's local APIC and halts, the call sleeps until something ends
+ * that, as KVM does with its own. If it halts with interrupts off, KVM_EXIT_HLT is returned once; the
+ * next call sleeps. See VSM_PARTITION_HLT_EXITS.
+ *
+ * -EINTR  vsm_vcpu_kick(), or a signal of the VMM's; may be spurious; *run is the active VTL's. The
+ * kick_signals the library sends for itself do not end the call
  * -EIO    the partition is dead; vsm_partition_death() says why
  * -EFAULT a guest access reached memory the host cannot give it and no VTL protects; *run is the
  * active VTL's -EINVAL a NULL argument and KVM_RUN's others (-EAGAIN for a VP not started, -ENOMEM,

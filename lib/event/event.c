@@ -26,7 +26,10 @@ static int set_deadline(struct vsm_partition *p, uint64_t ns)
 	return r;
 }
 
-/* Only an earlier time costs a system call; what turns out to be too early is set anew when it comes. */
+/*
+ * Only an earlier time costs a system call; what turns out to be too early is set anew when it
+ * comes.
+ */
 int event_arm(struct vsm_partition *p, uint64_t deadline_ns)
 {
 	if (!p->events.loop || deadline_ns >= p->events.deadline)
@@ -34,7 +37,10 @@ int event_arm(struct vsm_partition *p, uint64_t deadline_ns)
 	return set_deadline(p, deadline_ns);
 }
 
-/* Brings out the VPs whose time has come, and sets the loop to the next. A VP arms itself again as it goes back in. */
+/*
+ * Brings out the VPs whose time has come, and sets the loop to the next. A VP arms itself again as
+ * it goes back in.
+ */
 static int on_deadline(struct vsm_partition *p)
 {
 	uint64_t now = p->host->ops->clock_ns(p->host), next = KVM_NEVER;
@@ -104,7 +110,10 @@ void event_remove(struct vsm_partition *p, int fd)
 	}
 }
 
-/* An event that was under way when its fd was removed finds no source, or another's fd without a signal in it. */
+/*
+ * An event that was under way when its fd was removed finds no source, or another's fd without a
+ * signal in it.
+ */
 static int on_source(struct vsm_partition *p, uint64_t cookie)
 {
 	struct event_source s;

@@ -11,8 +11,8 @@
 #define VECTOR_HIGHEST 0xff
 
 /*
- * "Target VTL": the caller's if it names none. Any may be named: a lower VTL can request an interrupt in a higher one as a
- * device could, which decides what it listens to.
+ * "Target VTL": the caller's if it names none. Any may be named: a lower VTL can request an
+ * interrupt in a higher one as a device could, which decides what it listens to.
  */
 static enum hv_status target_vtl(const struct hypercall_call *c, uint8_t input_vtl, unsigned *vtl)
 {

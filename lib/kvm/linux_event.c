@@ -102,8 +102,8 @@ static int create_with(const struct linux_event_backend *backend, struct kvm_eve
 }
 
 /*
- * io_uring may be absent (ENOSYS), denied by a sysctl, seccomp or an LSM (EPERM, EACCES), or refuse to lock memory
- * (ENOMEM): whatever the reason, epoll does as well.
+ * io_uring may be absent (ENOSYS), denied by a sysctl, seccomp or an LSM (EPERM, EACCES), or refuse
+ * to lock memory (ENOMEM): whatever the reason, epoll does as well.
  */
 int linux_event_create(LINUX_HOST, enum kvm_event_backend backend, struct kvm_event_loop **loop)
 {

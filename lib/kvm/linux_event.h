@@ -15,8 +15,8 @@ struct linux_event_backend {
 };
 
 /*
- * The first member of both. Deadlines are a timerfd's in both: any thread can move it with one system call, while a
- * request in a ring belongs to the task that submitted it, and goes with it.
+ * The first member of both. Deadlines are a timerfd's in both: any thread can move it with one
+ * system call, while a request in a ring belongs to the task that submitted it, and goes with it.
  */
 struct kvm_event_loop {
 	const struct linux_event_backend *backend;

@@ -2,8 +2,9 @@
 /*
  * The event loop made of io_uring: one poll request an fd, submitted anew after each event.
  *
- * Only the thread in collect() touches the ring; the others change the table of fds and wake it. A request goes with the
- * task that submitted it: its completion says "cancelled", and whoever collects next submits it again.
+ * Only the thread in collect() touches the ring; the others change the table of fds and wake it. A
+ * request goes with the task that submitted it: its completion says "cancelled", and whoever
+ * collects next submits it again.
  */
 #include <liburing.h>
 #include <poll.h>

@@ -128,6 +128,7 @@ const struct register_row register_table[] = {
 	SYN(HV_REGISTER_SIEFP, HV_MSR_SIEFP),
 	SYN(HV_REGISTER_SIMP, HV_MSR_SIMP),
 	SYN(HV_REGISTER_EOM, HV_MSR_EOM),
+	{HV_REGISTER_STIMER0_CONFIG, 8, 0, HV_MSR_STIMER0_CONFIG, 1, &place_synthetic},
 
 	{HV_REGISTER_VSM_CODE_PAGE_OFFSETS, 1, 0, 0, 0, &place_code_page_offsets},
 	{HV_REGISTER_VSM_VP_STATUS, 1, 0, 0, 0, &place_vp_status},

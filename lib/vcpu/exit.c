@@ -25,8 +25,9 @@ static int exit_irq_window(struct vsm_vcpu *vp)
 }
 
 /*
- * The run loop sleeps until the halt ends. A VTL that no interrupt can reach may have stopped for good: the VMM is told
- * once, and if it runs the VP again that waits for an NMI, a reset or a higher VTL.
+ * The run loop sleeps until the halt ends. A VTL that no interrupt can reach may have stopped for
+ * good: the VMM is told once, and if it runs the VP again that waits for an NMI, a reset or a
+ * higher VTL.
  */
 static int exit_hlt(struct vsm_vcpu *vp)
 {

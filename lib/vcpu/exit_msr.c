@@ -46,6 +46,19 @@ static int read_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t
 	return lapic_msr_read(&vp->vtls[vtl].lapic, index, &clock, value);
 }
 
+/* CPUID's APIC bit follows the enable bit that KVM knows of (kernel: kvm_update_cpuid_runtime()). */
+static int show_enabled(struct vp_vtl *v)
+{
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&v->cpu, &sregs);
+
+	if (r || !((sregs->apic_base ^ v->lapic.base) & LAPIC_BASE_ENABLE))
+		return r;
+	sregs->apic_base ^= LAPIC_BASE_ENABLE;
+	vtl_cpu_dirty(&v->cpu, CPU_SREGS);
+	return 0;
+}
+
 static int write_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t value)
 {
 	struct lapic_effects effects;
@@ -58,7 +71,7 @@ static int write_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_
 	r = lapic_msr_write(&vp->vtls[vtl].lapic, index, value, &clock, &effects);
 	if (!r)
 		interrupt_effects(vp, vtl, &effects);
-	return r;
+	return !r && index == LAPIC_MSR_BASE ? show_enabled(&vp->vtls[vtl]) : r;
 }
 
 /* RDMSR and WRMSR without prefixes, where the code can no longer be read. */

@@ -7,9 +7,9 @@
  * view. In `vm-per-vtl` with `alias` the slots never change after memory is mapped and this is a
  * comparison.
  *
- * With all VTLs in one VM, VPs in different VTLs take turns: who finds another view shown waits, the
- * longest waiting is next, and the VPs inside have a slice of time before they are brought out, so
- * that each gets to run something.
+ * With all VTLs in one VM, VPs in different VTLs take turns: who finds another view shown waits,
+ * the longest waiting is next, and the VPs inside have a slice of time before they are brought out,
+ * so that each gets to run something.
  */
 #include "vcpu/gate.h"
 

@@ -7,9 +7,9 @@ struct vsm_vcpu;
 struct vsm_partition;
 
 /*
- * Brings the VP's space to the active VTL's view and counts the VP as inside. 0: enter KVM_RUN, then
- * call gate_leave(). 1: had to wait for other VPs, so what was decided before may no longer hold;
- * look again. -EINTR: a signal ended the wait. Else the partition is dead.
+ * Brings the VP's space to the active VTL's view and counts the VP as inside. 0: enter KVM_RUN,
+ * then call gate_leave(). 1: had to wait for other VPs, so what was decided before may no longer
+ * hold; look again. -EINTR: a signal ended the wait. Else the partition is dead.
  */
 int gate_enter(struct vsm_vcpu *vp);
 void gate_leave(struct vsm_vcpu *vp);

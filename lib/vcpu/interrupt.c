@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between a local APIC of the library's and its vCPU, which KVM thinks has none: CR8 travels in kvm_run,
- * vectors go in with KVM_INTERRUPT when KVM says it can take one, HLT comes to user space.
+ * Between a local APIC of the library's and its vCPU, which KVM thinks has none: CR8 travels in
+ * kvm_run, vectors go in with KVM_INTERRUPT when KVM says it can take one, HLT comes to user space.
  */
 #include "vcpu/interrupt.h"
 
@@ -30,8 +30,8 @@ bool interrupt_pending(const struct vsm_vcpu *vp, unsigned vtl)
 /* --- into the vCPU --- */
 
 /*
- * KVM's word on it is from the last exit. The library may have changed RFLAGS since, or queued an exception; KVM
- * would take the interrupt all the same, so both are looked at here.
+ * KVM's word on it is from the last exit. The library may have changed RFLAGS since, or queued an
+ * exception; KVM would take the interrupt all the same, so both are looked at here.
  */
 static bool can_inject(const struct vtl_cpu *cpu, const struct kvm_regs *regs)
 {
@@ -94,7 +94,9 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 	if (!interrupt_user_apic(vp, vp->active_vtl))
 		return 0;
 	no_interrupt(v);
-	/* A handler would run with the pages open that are meant for the instruction being stepped. */
+	/*
+	 * A handler would run with the pages open that are meant for the instruction being stepped.
+	 */
 	if (v->stepping)
 		return 0;
 	if (lapic_take(&v->lapic, LAPIC_EVENT_NMI)) {
@@ -131,8 +133,8 @@ int interrupt_halt(struct vsm_vcpu *vp, bool *interruptible)
 }
 
 /*
- * An event that is on its way into the vCPU ends it, and so does somebody who moved RIP: the VMM, or a higher VTL that
- * gave the lower one something else to do.
+ * An event that is on its way into the vCPU ends it, and so does somebody who moved RIP: the VMM,
+ * or a higher VTL that gave the lower one something else to do.
  */
 static bool halt_over(struct vp_vtl *v)
 {
@@ -209,8 +211,8 @@ static bool vina_enabled(const struct vp_vtl *v)
 }
 
 /*
- * The lower VTL would take an interrupt now that it did not have waiting when the higher one was last told, or entered.
- * With KVM's local APIC there is no telling.
+ * The lower VTL would take an interrupt now that it did not have waiting when the higher one was
+ * last told, or entered. With KVM's local APIC there is no telling.
  */
 static bool has_news(struct vsm_vcpu *vp, unsigned vtl)
 {

@@ -17,22 +17,32 @@ bool interrupt_user_apic(const struct vsm_vcpu *vp, unsigned vtl);
 /* Does something wait for this VTL that makes it enter, whatever a lower one does? */
 bool interrupt_pending(const struct vsm_vcpu *vp, unsigned vtl);
 
-/* Before KVM_RUN: gives KVM the active VTL's CR8 and highest interrupt, or asks for a window. 0 or -errno. */
+/*
+ * Before KVM_RUN: gives KVM the active VTL's CR8 and highest interrupt, or asks for a window. 0 or
+ * -errno.
+ */
 int interrupt_deliver(struct vsm_vcpu *vp);
 
 /*
- * True: nothing waits in any VTL of the VP, nor will by the clock, no VTL is halted, and the active one's vCPU is ready
- * to run. What the run loop otherwise finds out by asking many, which costs more than all else it does at an exit.
+ * True: nothing waits in any VTL of the VP, nor will by the clock, no VTL is halted, and the active
+ * one's vCPU is ready to run. What the run loop otherwise finds out by asking many, which costs
+ * more than all else it does at an exit.
  */
 bool interrupt_none(struct vsm_vcpu *vp);
 
 /* After KVM_RUN: takes over the guest's CR8. */
 void interrupt_collect(struct vsm_vcpu *vp);
 
-/* Raises what the timers of all of the VP's VTLs have due, and sets vp->deadline to when the next one is. */
+/*
+ * Raises what the timers of all of the VP's VTLs have due, and sets vp->deadline to when the next
+ * one is.
+ */
 void interrupt_expire_timers(struct vsm_vcpu *vp);
 
-/* Tells the active VTL, if it wants to know (VINA), of an interrupt that a lower one would take now. */
+/*
+ * Tells the active VTL, if it wants to know (VINA), of an interrupt that a lower one would take
+ * now.
+ */
 void interrupt_notify_blocked(struct vsm_vcpu *vp);
 
 /* This instant for the APIC of `vtl`. The guest's TSC costs an ioctl: 0 unless with_tsc. */
@@ -41,7 +51,10 @@ void interrupt_clock(struct vsm_vcpu *vp, unsigned vtl, bool with_tsc, struct la
 /* Carries out what a write to vp's APIC of `vtl` asks for: IPIs go to the same VTL of other VPs. */
 void interrupt_effects(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_effects *effects);
 
-/* Gives a message to one VP's APIC of `vtl`, which must be the library's; a VP it concerns comes to look. */
+/*
+ * Gives a message to one VP's APIC of `vtl`, which must be the library's; a VP it concerns comes to
+ * look.
+ */
 void interrupt_give(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_ipi *ipi);
 
 /* The active VTL executed HLT. 0 or -errno. */

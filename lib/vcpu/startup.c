@@ -2,8 +2,9 @@
 /*
  * Starting VPs.
  *
- * With KVM's local APIC in VTL0 it is KVM that acts on INIT and SIPI, and its mp_state says whether the VP has started;
- * nothing can be denied. With the library's they are messages like others, and the state is `started`.
+ * With KVM's local APIC in VTL0 it is KVM that acts on INIT and SIPI, and its mp_state says whether
+ * the VP has started; nothing can be denied. With the library's they are messages like others, and
+ * the state is `started`.
  */
 #include "vcpu/startup.h"
 
@@ -82,7 +83,9 @@ static int forget_past(struct vp_vtl *v)
 	return 0;
 }
 
-/* INIT (Intel SDM 3A, table 10-1): registers as after a reset but the FPU's, the MSRs and the TSC. */
+/*
+ * INIT (Intel SDM 3A, table 10-1): registers as after a reset but the FPU's, the MSRs and the TSC.
+ */
 static int reset(struct vsm_vcpu *vp)
 {
 	struct vp_vtl *v = &vp->vtls[0];

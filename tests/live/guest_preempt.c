@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local APIC timers of two VTLs: VTL1's preempts VTL0, whether that spins with interrupts off or is halted; VTL0's waits
- * while VTL1 runs (TLFS vsm.md, "Virtual Interrupt Controller").
+ * Local APIC timers of two VTLs: VTL1's preempts VTL0, whether that spins with interrupts off or is
+ * halted; VTL0's waits while VTL1 runs (TLFS vsm.md, "Virtual Interrupt Controller").
  */
 #include "cpu.h"
 #include "guest.h"
@@ -18,15 +18,19 @@
 #define SPIV	       0x1ff
 #define DIVIDE_BY_1    0xb
 #define VECTOR(vtl)    (0xe0 + (vtl)) /* the VTLs share their table of handlers */
-#define MS	       1000000 /* timer ticks; VTL0's in KVM's APIC may differ a little */
-#define REF_MS	       10000   /* 100 ns */
+#define MS	       1000000	      /* timer ticks; VTL0's in KVM's APIC may differ a little */
+#define REF_MS	       10000	      /* 100 ns */
 
 enum request {
 	REQUEST_ARM = 1,
 	REQUEST_SPIN,
 };
 
-static volatile unsigned ticks[2]; /* by VTL */
+#define RETURN_RESTORES 0
+#define RETURN_FAST	1
+
+static uint8_t assist[PAGE_SIZE] PAGE_ALIGNED; /* VTL1's VP assist page */
+static volatile unsigned ticks[2];	       /* by VTL */
 static volatile uint64_t tick_time[2];
 
 static uint64_t now(void)
@@ -63,12 +67,7 @@ static void on_timer1(struct trap_frame *frame)
 	count(1);
 }
 
-void vtl_on_start(void)
-{
-	apic_setup(1, on_timer1);
-}
-
-void vtl_on_call(struct vtl_frame *f)
+static void serve(const struct vtl_frame *f)
 {
 	uint64_t end;
 
@@ -80,6 +79,39 @@ void vtl_on_call(struct vtl_frame *f)
 	for (end = now() + f->r9; now() < end;)
 		pause();
 	CHECK_EQUAL(ticks[0], 0);
+}
+
+static void take_interrupt(void)
+{
+	unsigned before = ticks[1];
+
+	interrupts_on();
+	while (ticks[1] == before)
+		pause();
+	interrupts_off();
+}
+
+uint64_t vtl_entered(struct vtl_frame *f)
+{
+	volatile struct hv_assist *a = (volatile struct hv_assist *)assist;
+	static bool started;
+
+	if (!started) {
+		started = true;
+		hv_setup();
+		wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist | HV_ENABLE);
+		trap_setup();
+		apic_setup(1, on_timer1);
+		return RETURN_FAST;
+	}
+	if (a->entry_reason == HV_ENTRY_CALL) {
+		serve(f);
+		return RETURN_FAST;
+	}
+	take_interrupt();
+	a->rax = f->rax;
+	a->rcx = f->rcx;
+	return RETURN_RESTORES;
 }
 
 /* --- VTL0 --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts of VTLs with the library's local APIC: injection, HLT, who preempts whom, VINA, timers through the event
- * loop, and which signals end vsm_vcpu_run().
+ * Interrupts of VTLs with the library's local APIC: injection, HLT, who preempts whom, VINA, timers
+ * through the event loop, and which signals end vsm_vcpu_run().
  */
 #include "smp_fixture.h"
 
@@ -119,7 +119,10 @@ static void test_halt_and_vmm(void **state)
 	smp_stop(&s);
 }
 
-/* VTL0 spins with interrupts off and makes no exit; VTL1 has them off too, and is entered all the same. */
+/*
+ * VTL0 spins with interrupts off and makes no exit; VTL1 has them off too, and is entered all the
+ * same.
+ */
 static void test_preempts_spinning(void **state)
 {
 	struct smp s;
@@ -257,7 +260,10 @@ static void test_vina(void **state)
 	smp_stop(&s);
 }
 
-/* Not while VTL0 has interrupts off; and the state goes with the next entry where that is asked for. */
+/*
+ * Not while VTL0 has interrupts off; and the state goes with the next entry where that is asked
+ * for.
+ */
 static void test_vina_not_ready(void **state)
 {
 	struct smp s;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loops of the real kernel, io_uring's and epoll's: the same tests on both. Also sleeping on a wake-up fd. */
+/*
+ * The event loops of the real kernel, io_uring's and epoll's: the same tests on both. Also sleeping
+ * on a wake-up fd.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting VPs: INIT, SIPI and HvCallStartVirtualProcessor, who may, and interrupts to sets of VPs. */
+/*
+ * Starting VPs: INIT, SIPI and HvCallStartVirtualProcessor, who may, and interrupts to sets of VPs.
+ */
 #include "hypercall_fixture.h"
 #include "initial_context.h"
 #include "smp_fixture.h"
@@ -19,7 +21,10 @@ static void send(struct smp *s, unsigned vp, unsigned vtl, enum lapic_mode mode,
 	pthread_mutex_unlock(&s->p->lock);
 }
 
-/* The second VP sleeps until SIPI and starts where that says, in real mode; another SIPI does nothing. */
+/*
+ * The second VP sleeps until SIPI and starts where that says, in real mode; another SIPI does
+ * nothing.
+ */
 static void test_sipi(void **state)
 {
 	struct kvm_regs *regs;
@@ -47,7 +52,10 @@ static void test_sipi(void **state)
 	smp_stop(&s);
 }
 
-/* INIT takes a running VP back to where it waits, its APIC reset; the first VP goes to the reset vector. */
+/*
+ * INIT takes a running VP back to where it waits, its APIC reset; the first VP goes to the reset
+ * vector.
+ */
 static void test_init_resets(void **state)
 {
 	struct smp s;

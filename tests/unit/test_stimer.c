@@ -2,6 +2,8 @@
 /* Synthetic timers against a clock the test moves: when, how often, and how a signal arrives. */
 #include "synic_fixture.h"
 
+#include "hv/register_names.h"
+#include "registers/registers.h"
 #include "timer/stimer.h"
 
 #define CONFIG(n)   (HV_MSR_STIMER0_CONFIG + 2 * (n))
@@ -412,6 +414,24 @@ static void test_kernel_failures(void **state)
 	guest_stop(&g);
 }
 
+/* They have register names too. */
+static void test_register_names(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	start(&g);
+	for (uint32_t n = 0; n < 2 * STIMER_COUNT; n++) {
+		struct hv_register_value value = {.low = (uint64_t)(n + 1) << 16};
+
+		assert_int_equal(
+			register_set(g.vp, VTL, VTL, HV_REGISTER_STIMER0_CONFIG + n, &value),
+			HV_SUCCESS);
+		assert_int_equal(rd(&g, VTL, HV_MSR_STIMER0_CONFIG + n), value.low);
+	}
+	guest_stop(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +448,7 @@ int main(void)
 		cmocka_unit_test(test_busy_slot_periodic),
 		cmocka_unit_test(test_setting_takes_back),
 		cmocka_unit_test(test_direct_per_vtl),
+		cmocka_unit_test(test_register_names),
 		cmocka_unit_test(test_kernel_failures),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No wake-up is lost: threads send interrupts and kicks to a VP that halts whenever it has nothing to do, in VTL0 or VTL1,
- * each waiting until the last one arrived. One that is lost stops the test, which its timeout notices.
+ * No wake-up is lost: threads send interrupts and kicks to a VP that halts whenever it has nothing
+ * to do, in VTL0 or VTL1, each waiting until the last one arrived. One that is lost stops the test,
+ * which its timeout notices.
  */
 #include "smp_fixture.h"
 
