@@ -6,6 +6,7 @@
 #include "vsm/events.h"
 #include "vsm/export.h"
 #include "vsm/log.h"
+#include "vsm/memory.h"
 #include "vsm/partition.h"
 #include "vsm/probe.h"
 #include "vsm/stats.h"

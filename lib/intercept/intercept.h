@@ -79,6 +79,8 @@ struct retired_query {
 	 */
 	int (*place)(void *ctx, gva_t gva, size_t len);
 	void *ctx;
+	/* Does memory hold these bytes now? For what of a store was not seen. NULL: not known. */
+	bool (*holds)(void *ctx, gva_t gva, const uint8_t *bytes, size_t len);
 };
 
 /* How the instruction relates to the bytes given. */

@@ -39,6 +39,22 @@ static int place(void *ctx, gva_t gva, size_t len)
 	return -1;
 }
 
+static bool holds(void *ctx, gva_t gva, const uint8_t *bytes, size_t len)
+{
+	const struct seen *s = ctx;
+	struct insn_access a = {.gva = gva, .size = (uint16_t)len, .access = MEM_READ};
+	uint8_t now[sizeof(uint64_t)];
+	struct walk_result result;
+	struct piece p;
+
+	for (size_t offset = 0; offset < len; offset += p.len)
+		if (viewer_piece(s->w, &a, offset, &p, &result, NULL) || p.len > sizeof(now) ||
+		    host_read(s->w->m, s->w->vtl, p.gpa, now, p.len) ||
+		    memcmp(now, bytes + offset, p.len))
+			return false;
+	return true;
+}
+
 static size_t join(const struct retired_store *store, uint8_t *data)
 {
 	size_t size = 0;
@@ -93,6 +109,7 @@ void retired_find(const struct viewer *w, struct retired_store *store, struct vi
 				  .data = data,
 				  .size = seen.size,
 				  .place = place,
+				  .holds = holds,
 				  .ctx = &seen};
 	struct viewer then = *w;
 	struct insn insn;

@@ -186,6 +186,27 @@ static bool stored_value(const struct candidate *k, uint64_t *value)
 	return true;
 }
 
+/*
+ * Bytes of the store that went to another page than the one seen, and are found there. They tell
+ * an instruction from the one that is left without its operand-size prefix, which would have made
+ * the same store up to the page's end.
+ */
+static unsigned found_elsewhere(const struct retired_query *q, const struct insn_access *a,
+				size_t at, uint64_t value)
+{
+	const uint8_t *bytes = (const uint8_t *)&value;
+	size_t past = at + q->size;
+
+	if (!q->holds || a->size > sizeof(value))
+		return 0;
+	if (at && !q->holds(q->ctx, a->gva, bytes, at))
+		return 0;
+	if (past < a->size &&
+	    !q->holds(q->ctx, gva_from(a->gva.addr + past), bytes + past, a->size - past))
+		return 0;
+	return (unsigned)(a->size - q->size);
+}
+
 /* How well the store fits: 0 not at all. */
 static unsigned score(const struct candidate *k, struct insn *insn)
 {
@@ -212,7 +233,7 @@ static unsigned score(const struct candidate *k, struct insn *insn)
 		if ((size_t)at + q->size > sizeof(value) ||
 		    memcmp((const uint8_t *)&value + at, q->data, q->size))
 			continue;
-		return 3 + locked;
+		return 3 + locked + 2 * found_elsewhere(q, a, (size_t)at, value);
 	}
 	return 0;
 }

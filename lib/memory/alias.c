@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Enforcement `alias`: a mapping of guest memory per VTL, whose protections are that VTL's. */
+/* Mappings of guest memory whose protections are a VTL's: with enforcement `alias` one for its
+ * vCPUs, and with any one for devices if the VMM asked for it (device.c). */
 #include "memory/mapping.h"
 
 #include <errno.h>
@@ -9,11 +10,47 @@ static size_t region_bytes(const struct memory_region *r)
 	return (size_t)((r->end - r->first) << VSM_PAGE_SHIFT);
 }
 
-static int protect(const struct memory *m, unsigned vtl, const struct memory_region *r,
+/* Whose mapping. */
+enum user {
+	VCPUS,
+	DEVICES,
+	USERS,
+};
+
+static bool mapped_for(const struct memory *m, unsigned vtl, enum user user)
+{
+	/* With slots, what the vCPUs use is the library's own mapping, never protected. */
+	return user == VCPUS ? m->enforcement == VSM_ENFORCEMENT_ALIAS : m->device_view[vtl];
+}
+
+static int protect(const struct memory *m, uint8_t *base, const struct memory_region *r,
 		   uint64_t first, uint64_t end, enum kvm_map_prot prot)
 {
-	return m->host->ops->protect_memory(m->host, region_host(r, r->alias[vtl], first),
+	return m->host->ops->protect_memory(m->host, region_host(r, base, first),
 					    (size_t)((end - first) << VSM_PAGE_SHIFT), prot);
+}
+
+static int map_closed(const struct memory *m, const struct memory_region *r, void **at)
+{
+	return m->host->ops->map_memory(m->host, r->fd, r->offset, region_bytes(r), KVM_MAP_NONE,
+					NULL, at);
+}
+
+int alias_map_devices(const struct memory *m, unsigned vtl, struct memory_region *r)
+{
+	void *at;
+	int error = map_closed(m, r, &at);
+
+	if (!error)
+		r->device[vtl] = at;
+	return error;
+}
+
+void alias_unmap_devices(const struct memory *m, unsigned vtl, struct memory_region *r)
+{
+	if (r->device[vtl])
+		m->host->ops->unmap_memory(m->host, r->device[vtl], region_bytes(r));
+	r->device[vtl] = NULL;
 }
 
 int alias_map_region(const struct memory *m, struct memory_region *r)
@@ -23,13 +60,15 @@ int alias_map_region(const struct memory *m, struct memory_region *r)
 		int error = 0;
 
 		if (m->enforcement == VSM_ENFORCEMENT_ALIAS)
-			error = m->host->ops->map_memory(m->host, r->fd, r->offset, region_bytes(r),
-							 KVM_MAP_NONE, NULL, &at);
+			error = map_closed(m, r, &at);
+		if (!error)
+			r->alias[vtl] = at;
+		if (!error && m->device_view[vtl])
+			error = alias_map_devices(m, vtl, r);
 		if (error) {
 			alias_unmap_region(m, r);
 			return error;
 		}
-		r->alias[vtl] = at;
 	}
 	return 0;
 }
@@ -40,6 +79,7 @@ void alias_unmap_region(const struct memory *m, struct memory_region *r)
 		if (r->alias[vtl] && r->alias[vtl] != r->host)
 			m->host->ops->unmap_memory(m->host, r->alias[vtl], region_bytes(r));
 		r->alias[vtl] = NULL;
+		alias_unmap_devices(m, vtl, r);
 	}
 }
 
@@ -58,11 +98,18 @@ struct sync {
 	const struct limits_state *before; /* for TIGHTEN and LOOSEN */
 	enum direction direction;
 	bool keep_going; /* past errors */
+	bool everybody;	 /* the devices' mapping, too */
+	enum user user;	 /* at work on this one */
 };
 
 static struct sync sync_of(const struct memory *m, unsigned vtl, enum direction direction)
 {
 	return (struct sync){.m = m, .vtl = vtl, .now = limits_now(m, vtl), .direction = direction};
+}
+
+static uint8_t *base_of(const struct sync *s, const struct memory_region *r)
+{
+	return s->user == VCPUS ? r->alias[s->vtl] : r->device[s->vtl];
 }
 
 static bool concerns(const struct sync *s, enum kvm_map_prot was, enum kvm_map_prot now)
@@ -80,9 +127,14 @@ static enum kvm_map_prot alias_protection(const struct sync *s, const struct mem
 
 	/* Overlays over ROM have slots of their own: the alias is what they cover. The file
 	 * behind ROM may not be writable. */
-	if (!r->read_only)
+	if (s->user == VCPUS && !r->read_only)
 		return view_protection(s->m, s->vtl, limits, page, end);
-	prot = view_ram_protection(s->m, s->vtl, limits, page, end);
+	if (s->user == VCPUS)
+		prot = view_ram_protection(s->m, s->vtl, limits, page, end);
+	else
+		prot = view_data_protection(s->m, limits, page, end);
+	if (!r->read_only)
+		return prot;
 	return prot == KVM_MAP_READ_WRITE ? KVM_MAP_READ : prot;
 }
 
@@ -110,7 +162,7 @@ static int span_flush(const struct sync *s, const struct memory_region *r, const
 {
 	if (span->first == span->end)
 		return 0;
-	return protect(s->m, s->vtl, r, span->first, span->end, span->prot);
+	return protect(s->m, base_of(s, r), r, span->first, span->end, span->prot);
 }
 
 /* [first, end) of one region, in as few calls as there are runs of one protection. */
@@ -139,13 +191,12 @@ static int sync_region(const struct sync *s, const struct memory_region *r, uint
 	return result ? result : error;
 }
 
-static int sync_range(const struct sync *s, uint64_t first, uint64_t end)
+static int sync_mapping(const struct sync *s, uint64_t first, uint64_t end)
 {
 	const struct memory *m = s->m;
 	int result = 0;
 
-	/* With slots, what would be protected is the library's own mapping. */
-	if (m->enforcement != VSM_ENFORCEMENT_ALIAS)
+	if (!mapped_for(m, s->vtl, s->user))
 		return 0;
 	for (size_t i = region_index(m, first); i < m->region_count; i++) {
 		const struct memory_region *r = &m->regions[i];
@@ -161,25 +212,49 @@ static int sync_range(const struct sync *s, uint64_t first, uint64_t end)
 	return result;
 }
 
+static int sync_range(const struct sync *s, uint64_t first, uint64_t end)
+{
+	struct sync devices = *s;
+	int result = sync_mapping(s, first, end), error;
+
+	if (!s->everybody || (result && !s->keep_going))
+		return result;
+	devices.user = DEVICES;
+	error = sync_mapping(&devices, first, end);
+	return result ? result : error;
+}
+
 /*
  * The host refused to close something in [first, end). Closing whole mappings needs no new ones,
  * so it can still work; what is legal is then opened again, as far as possible.
  */
-static int contain(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
+static int contain_user(const struct memory *m, unsigned vtl, enum user user, uint64_t first,
+			uint64_t end)
 {
 	struct sync s = sync_of(m, vtl, EVERYTHING);
 
 	s.keep_going = true;
+	s.user = user;
 	for (size_t i = region_index(m, first); i < m->region_count; i++) {
 		const struct memory_region *r = &m->regions[i];
 
 		if (r->first >= end)
 			break;
-		if (protect(m, vtl, r, r->first, r->end, KVM_MAP_NONE))
+		if (protect(m, base_of(&s, r), r, r->first, r->end, KVM_MAP_NONE))
 			return -ENOTRECOVERABLE;
-		sync_range(&s, r->first, r->end);
+		sync_mapping(&s, r->first, r->end);
 	}
 	return 0;
+}
+
+static int contain(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
+{
+	int result = 0;
+
+	for (enum user user = VCPUS; user < USERS; user++)
+		if (mapped_for(m, vtl, user) && contain_user(m, vtl, user, first, end))
+			result = -ENOTRECOVERABLE;
+	return result;
 }
 
 int alias_open(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
@@ -189,11 +264,19 @@ int alias_open(const struct memory *m, unsigned vtl, uint64_t first, uint64_t en
 	return sync_range(&s, first, end);
 }
 
+int alias_open_devices(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
+{
+	struct sync s = sync_of(m, vtl, EVERYTHING);
+
+	s.user = DEVICES;
+	return sync_range(&s, first, end);
+}
+
 int alias_sync(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
 {
 	int error = alias_open(m, vtl, first, end);
 
-	if (error && contain(m, vtl, first, end))
+	if (error && contain_user(m, vtl, VCPUS, first, end))
 		return -ENOTRECOVERABLE;
 	return error;
 }
@@ -205,6 +288,7 @@ int alias_change(const struct memory *m, unsigned vtl, uint64_t first, uint64_t 
 	int error;
 
 	s.before = before;
+	s.everybody = true;
 	*progress = ALIAS_TIGHTENED;
 	error = sync_range(&s, first, end);
 	if (error)
@@ -220,6 +304,7 @@ int alias_revert(const struct memory *m, unsigned vtl, uint64_t first, uint64_t 
 	struct sync s = sync_of(m, vtl, TIGHTEN);
 
 	s.before = tried;
+	s.everybody = true;
 	s.keep_going = true;
 	if (progress == ALIAS_LOOSENED && sync_range(&s, first, end))
 		return contain(m, vtl, first, end);
@@ -249,5 +334,5 @@ int alias_show_page(const struct memory *m, unsigned vtl, uint64_t page, enum kv
 		return 0;
 	/* A refusal leaves the old mapping; protecting that as it is changes nothing and fails
 	 * only if it is gone. */
-	return protect(m, vtl, r, page, page + 1, was) ? -ENOTRECOVERABLE : error;
+	return protect(m, r->alias[vtl], r, page, page + 1, was) ? -ENOTRECOVERABLE : error;
 }

@@ -130,7 +130,7 @@ static int host_change(struct memory *m, unsigned target, uint64_t first, uint64
 	 * protections as such are turned on or off. */
 	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
 		error = view_refresh(m, target);
-	if (!error && m->enforcement == VSM_ENFORCEMENT_ALIAS)
+	if (!error)
 		error = alias_change(m, target, first, end, before, progress);
 	return error;
 }
@@ -142,8 +142,6 @@ static int host_revert(struct memory *m, unsigned target, uint64_t first, uint64
 	m->changes++;
 	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
 		view_refresh(m, target);
-	if (m->enforcement == VSM_ENFORCEMENT_SLOTS)
-		return 0;
 	return alias_revert(m, target, first, end, tried, progress);
 }
 

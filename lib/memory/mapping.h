@@ -79,12 +79,16 @@ static inline bool view_slot_equal(const struct view_slot *a, const struct view_
 enum kvm_map_prot view_ram_protection(const struct memory *m, unsigned vtl,
 				      const struct limits_state *s, uint64_t page, uint64_t *end);
 
+/* What limits leave of reading and writing a page of RAM: for those who do not execute. */
+enum kvm_map_prot view_data_protection(const struct memory *m, const struct limits_state *s,
+				       uint64_t page, uint64_t *end);
+
 /* Rebuilds the slot list; a new generation if it differs. -ENOSPC: nothing changed. */
 int view_refresh(struct memory *m, unsigned vtl);
 
 /* --- alias.c --- */
 
-/* Maps a region for every VTL, closed; undoes itself on failure. */
+/* Maps a region for every VTL (and for devices, where asked for), closed; undoes itself on failure. */
 int alias_map_region(const struct memory *m, struct memory_region *r);
 void alias_unmap_region(const struct memory *m, struct memory_region *r);
 
@@ -94,8 +98,15 @@ void alias_unmap_region(const struct memory *m, struct memory_region *r);
  */
 int alias_open(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end);
 
+/* The same of vtl's device mapping, which must be there. */
+int alias_open_devices(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end);
+
+/* Maps a region for vtl's devices, closed, and takes that back. */
+int alias_map_devices(const struct memory *m, unsigned vtl, struct memory_region *r);
+void alias_unmap_devices(const struct memory *m, unsigned vtl, struct memory_region *r);
+
 /*
- * The same where pages may become tighter. On failure
+ * As alias_open() where pages may become tighter. On failure
  * the regions touched are closed, then opened as far as the host lets them: -ENOTRECOVERABLE if
  * they could not be closed.
  */
@@ -108,8 +119,8 @@ enum alias_progress {
 };
 
 /*
- * Brings [first, end) of vtl's mapping from the limits *before to those of now: first closes what
- * becomes tighter, then opens the rest. Stops at the first error.
+ * Brings [first, end) of vtl's mappings, the devices' included, from the limits *before to those of
+ * now: first closes what becomes tighter, then opens the rest. Stops at the first error.
  */
 int alias_change(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end,
 		 const struct limits_state *before, enum alias_progress *progress);

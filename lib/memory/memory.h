@@ -7,7 +7,8 @@
  *   limits.c   protection map per (restricting VTL, restricted VTL); what a VTL may do
  *   overlay.c  library pages that cover a GPA in one VTL's view
  *   view.c     regions + overlays + limits -> the memslots a VTL needs, with a generation
- *   alias.c    enforcement `alias`: brings a VTL's own mapping to its limits with mprotect
+ *   alias.c    mappings of a VTL: brings them to its limits with mprotect
+ *   device.c   the mapping devices reach memory through with a VTL's rights
  *   space.c    a VM fd and the view its slots show; space_apply() diffs
  *   access.c   the only way the library reads or writes guest memory
  *   memory.c   making and releasing all of it
@@ -33,12 +34,13 @@
 #include "vsm/partition.h"
 
 struct memory_region {
-	uint64_t first, end;	       /* pages */
-	int fd;			       /* ours, duplicated */
-	uint64_t offset;	       /* of the first byte in fd */
-	bool read_only;		       /* ROM: no VTL can write it */
-	uint8_t *host;		       /* the library's own mapping, never protected */
-	uint8_t *alias[VSM_VTL_COUNT]; /* per-VTL mapping; with `slots` all equal `host` */
+	uint64_t first, end;		/* pages */
+	int fd;				/* ours, duplicated */
+	uint64_t offset;		/* of the first byte in fd */
+	bool read_only;			/* ROM: no VTL can write it */
+	uint8_t *host;			/* the library's own mapping, never protected */
+	uint8_t *alias[VSM_VTL_COUNT];	/* per-VTL mapping; with `slots` all equal `host` */
+	uint8_t *device[VSM_VTL_COUNT]; /* the same for devices; NULL until asked for */
 };
 
 /* A page of the overlay pool shown to one VTL at a guest page, over whatever is there. */
@@ -103,6 +105,7 @@ struct memory {
 	uint8_t opening_count[VSM_VTL_COUNT];
 	size_t slot_limit; /* memslots a view may use */
 	uint64_t changes; /* grows with every change of regions, limits or overlays */
+	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
 };
 
 struct memory_options {
@@ -139,6 +142,16 @@ int memory_add_region(struct memory *m, gpa_t gpa, uint64_t size, int fd, uint64
 
 /* The region that holds `page`, or NULL. */
 const struct memory_region *memory_region_of(const struct memory *m, uint64_t page);
+
+/* --- device.c --- */
+
+/*
+ * Maps all RAM, and what is added later, once more for devices with `vtl`'s data rights: read and
+ * write as the limits say, whatever the execute bits, the enforcement, the openings and the
+ * overlays. Nothing happens when it was done. -EINVAL: no such VTL; -ENOMEM and other errors of
+ * mmap and mprotect. On failure nothing changed.
+ */
+int memory_map_devices(struct memory *m, unsigned vtl);
 
 /* --- limits --- */
 

@@ -128,6 +128,8 @@ static int region_show(struct memory *m, const struct memory_region *r)
 			if (!error)
 				error = alias_open(m, vtl, r->first, r->end);
 		}
+		if (!error && m->device_view[vtl])
+			error = alias_open_devices(m, vtl, r->first, r->end);
 		if (!error)
 			error = view_refresh(m, vtl);
 	}

@@ -87,6 +87,12 @@ enum kvm_map_prot view_ram_protection(const struct memory *m, unsigned vtl,
 	return with_opening(m, vtl, page, prot, end);
 }
 
+enum kvm_map_prot view_data_protection(const struct memory *m, const struct limits_state *s,
+				       uint64_t page, uint64_t *end)
+{
+	return hardware_data(limits_get(m, s, page, end));
+}
+
 enum kvm_map_prot view_protection(const struct memory *m, unsigned vtl,
 				  const struct limits_state *s, uint64_t page, uint64_t *end)
 {

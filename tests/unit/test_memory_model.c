@@ -39,6 +39,7 @@ struct model {
 		prot_t prot;
 	} openings[VSM_VTL_COUNT][MEMORY_OPENINGS];
 	unsigned opened[VSM_VTL_COUNT];
+	bool devices[VSM_VTL_COUNT]; /* mapped for devices */
 };
 
 struct test {
@@ -156,6 +157,20 @@ static int model_access(const struct model *w, unsigned vtl, uint64_t page)
 	return access;
 }
 
+/* What a device may do with RAM: neither execution, openings nor overlays are its business. */
+static int model_device_access(const struct model *w, unsigned vtl, uint64_t page)
+{
+	bool rom = regions[model_region(w, page)].read_only;
+	prot_t prot = PROT_R | PROT_W;
+
+	for (unsigned s = vtl + 1; s < VSM_VTL_COUNT; s++)
+		if (w->on[s])
+			prot &= w->mask[s][vtl][page];
+	if (!(prot & PROT_R))
+		return KVM_MAP_NONE;
+	return (prot & PROT_W) && !rom ? KVM_MAP_READ_WRITE : KVM_MAP_READ;
+}
+
 static uint64_t model_tag(const struct model *w, unsigned vtl, uint64_t page)
 {
 	int overlay = model_overlay(w, vtl, page);
@@ -186,6 +201,23 @@ static void compare_page(struct test *t, int vm_fd, unsigned vtl, uint64_t page)
 	assert_int_equal(tag, model_tag(&t->model, vtl, page));
 }
 
+static void compare_device(struct test *t, unsigned vtl, uint64_t page)
+{
+	const struct memory_region *r = memory_region_of(&t->f.m, page);
+	int want, got;
+
+	if (!r || !t->model.devices[vtl]) {
+		assert_true(!r || !r->device[vtl]);
+		return;
+	}
+	want = model_device_access(&t->model, vtl, page);
+	got = fake_kvm_host_prot(t->f.x.fake, region_host(r, r->device[vtl], page));
+	if (t->tighter)
+		assert_in_range(got, 0, want);
+	else
+		assert_int_equal(got, want);
+}
+
 static void compare_rights(struct test *t, unsigned vtl, uint64_t page)
 {
 	enum mem_access access = (enum mem_access)random_below(3);
@@ -206,6 +238,8 @@ static void compare_all(struct test *t)
 		assert_int_equal(space_apply(&t->f.spaces[v], &t->f.m, v, NULL), 0);
 		for (uint64_t page = 0; page < PAGES; page++)
 			compare_page(t, t->f.vm_fds[v], v, page);
+		for (uint64_t page = 0; page < PAGES; page++)
+			compare_device(t, v, page);
 		compare_rights(t, v, random_below(PAGES));
 	}
 	assert_int_equal(space_apply(&t->single, &t->f.m, vtl, NULL), 0);
@@ -323,11 +357,20 @@ static int op_region(struct test *t, struct model *w, int *expected)
 			      regions[i].read_only);
 }
 
+static int op_devices(struct test *t, struct model *w, int *expected)
+{
+	unsigned vtl = random_below(VSM_VTL_COUNT);
+
+	(void)expected;
+	w->devices[vtl] = true;
+	return memory_map_devices(&t->f.m, vtl);
+}
+
 static const struct {
 	int (*run)(struct test *t, struct model *w, int *expected);
 	unsigned weight;
 } operations[] = {{op_limit, 24}, {op_default, 2}, {op_drop, 1}, {op_mbec, 1},
-		  {op_enable, 6}, {op_disable, 3}, {op_open, 4}, {op_region, 2}};
+		  {op_enable, 6}, {op_disable, 3}, {op_open, 4}, {op_region, 2}, {op_devices, 1}};
 
 static unsigned random_operation(void)
 {
@@ -374,6 +417,12 @@ static void trouble(struct test *t)
 	}
 }
 
+static void sync_vtl(struct test *t, unsigned vtl)
+{
+	assert_int_equal(alias_open_devices(&t->f.m, vtl, 0, PAGES), 0);
+	assert_int_equal(alias_sync(&t->f.m, vtl, 0, PAGES), 0);
+}
+
 static void step(struct test *t)
 {
 	struct model tried = t->model;
@@ -396,7 +445,7 @@ static void step(struct test *t)
 		return;
 	t->tighter = false;
 	for (unsigned vtl = 0; vtl < VSM_VTL_COUNT; vtl++)
-		assert_int_equal(alias_sync(&t->f.m, vtl, 0, PAGES), 0);
+		sync_vtl(t, vtl);
 	compare_all(t);
 }
 

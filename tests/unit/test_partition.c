@@ -4,6 +4,7 @@
  * partitions side by side.
  */
 #include "partition_fixture.h"
+#include "vsm/memory.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -262,6 +263,64 @@ static void test_stats_sizes(void **state)
 	guest_stop(&g);
 }
 
+/* Devices have the data rights of the VTL asked for, with either enforcement. */
+static void devices_see(enum vsm_enforcement enforcement)
+{
+	struct vsm_memory_view v = {.size = sizeof(v)}, again = {.size = sizeof(again)};
+	const uint8_t *host;
+	struct guest g;
+
+	guest_start(&g, VSM_TOPOLOGY_VM_PER_VTL, enforcement);
+	assert_int_equal(memory_limit_default(&g.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&g.p->memory, 1, 0, 1, 2, 0), 0);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0x3000, &v), 0);
+	assert_int_equal(v.guest_phys, 0);
+	assert_int_equal(v.bytes, g.x.mem_size);
+	host = v.host;
+	assert_int_equal(fake_kvm_host_prot(g.x.fake, host), KVM_MAP_READ_WRITE);
+	assert_int_equal(fake_kvm_host_prot(g.x.fake, host + 0x1000), KVM_MAP_NONE);
+	assert_int_equal(memory_limit(&g.p->memory, 1, 0, 2, 3, PROT_R), 0);
+	assert_int_equal(memory_limit(&g.p->memory, 1, 0, 3, 4, PROT_R | PROT_W), 0);
+	assert_int_equal(fake_kvm_host_prot(g.x.fake, host + 0x2000), KVM_MAP_READ);
+	assert_int_equal(fake_kvm_host_prot(g.x.fake, host + 0x3000), KVM_MAP_READ_WRITE);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0, &again), 0);
+	assert_ptr_equal(again.host, host);
+	assert_int_equal(vsm_memory_view(g.p, 1, 0, &again), 0);
+	assert_int_equal(fake_kvm_host_prot(g.x.fake, (uint8_t *)again.host + 0x1000),
+			 KVM_MAP_READ_WRITE);
+	guest_stop(&g);
+}
+
+static void test_device_views(void **state)
+{
+	(void)state;
+	devices_see(VSM_ENFORCEMENT_ALIAS);
+	devices_see(VSM_ENFORCEMENT_SLOTS);
+}
+
+static void test_bad_device_views(void **state)
+{
+	struct vsm_memory_view v = {.size = sizeof(v)};
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_DEFAULT);
+	assert_int_equal(vsm_memory_view(NULL, 0, 0, &v), -EINVAL);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0, NULL), -EINVAL);
+	assert_int_equal(vsm_memory_view(g.p, 2, 0, &v), -EINVAL);
+	assert_int_equal(vsm_memory_view(g.p, 0, g.x.mem_size, &v), -ENXIO);
+	v.size = sizeof(size_t);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0, &v), -EINVAL);
+	v.size = sizeof(v);
+	fake_kvm_fail(g.x.fake, FAKE_OP_map_memory, 1, ENOMEM);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0, &v), -ENOMEM);
+	fake_kvm_fail(g.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0, &v), -ENOMEM);
+	assert_null(v.host);
+	assert_int_equal(vsm_memory_view(g.p, 0, 0, &v), 0);
+	guest_stop(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +332,8 @@ int main(void)
 		cmocka_unit_test(test_every_failure),
 		cmocka_unit_test(test_two_partitions),
 		cmocka_unit_test(test_stats_sizes),
+		cmocka_unit_test(test_device_views),
+		cmocka_unit_test(test_bad_device_views),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -417,9 +417,60 @@ static void test_second_page(void **state)
 		-ENOENT);
 }
 
+/* The page's last three bytes are seen; the rest went to the next page, where memory has it. */
+struct cut {
+	uint64_t gva;
+	const uint8_t *next;
+	size_t count;
+};
+
+static int place_cut(void *ctx, gva_t gva, size_t len)
+{
+	const struct cut *cut = ctx;
+
+	return gva.addr == cut->gva && len > 3 ? 0 : -1;
+}
+
+static bool cut_holds(void *ctx, gva_t gva, const uint8_t *bytes, size_t len)
+{
+	const struct cut *cut = ctx;
+
+	return gva.addr == cut->gva + 3 && len <= cut->count && !memcmp(bytes, cut->next, len);
+}
+
+/* mov %rax, (%rbx), or the end of something and mov %eax, (%rbx): both store the same there. */
+static void operand_size_from_the_next_page(void **state)
+{
+	static const uint8_t code[] = {0x48, 0x89, 0x03};
+	static const uint8_t all[] = {0x55, 0x44, 0x33, 0x22, 0x11}, one[] = {0x55, 1, 2, 3, 4};
+	struct kvm_regs after = default_regs(), before;
+	struct kvm_sregs sregs = sregs_of(M64);
+	struct insn_context c = {&after, &sregs};
+	struct cut cut = {0x5ffd, all, sizeof(all)};
+	const uint8_t data[] = {0x88, 0x77, 0x66};
+	struct retired_query q = {&c, data, sizeof(data), place_cut, &cut, cut_holds};
+	struct insn insn;
+
+	(void)state;
+	after.rax = UINT64_C(0x1122334455667788);
+	after.rbx = cut.gva;
+	assert_int_equal(
+		insn_find_retired_store(&q, RETIRED_ENDS, code, sizeof(code), &insn, &before), 0);
+	assert_int_equal(insn.length, 3);
+	cut.next = one;
+	assert_int_equal(
+		insn_find_retired_store(&q, RETIRED_ENDS, code, sizeof(code), &insn, &before), 0);
+	assert_int_equal(insn.length, 2);
+	q.holds = NULL;
+	assert_int_equal(
+		insn_find_retired_store(&q, RETIRED_ENDS, code, sizeof(code), &insn, &before), 0);
+	assert_int_equal(insn.length, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(operand_size_from_the_next_page),
 		cmocka_unit_test(test_retired_stores),
 		cmocka_unit_test(test_second_page),
 	};

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Strict execute policy: while a page that VTL0 may use but not run is open for one VP's access,
+ * no other VP is in the guest; afterwards it is closed again.
+ */
+#include "partition_fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#define PAGE  PAGE_SECRET
+#define VALUE UINT64_C(0x1122334455667788)
+
+static struct {
+	struct guest g;
+	struct vsm_vcpu *other;
+	struct kvm_ops ops;
+	struct kvm_host host;
+	int stepper_fd;
+	unsigned open_runs; /* KVM_RUNs with the page open */
+	bool shared;	    /* one of them with another VP in the guest, or by another VP */
+} t;
+
+static int page_access(void)
+{
+	return fake_kvm_guest_access(t.g.x.fake, partition_space(t.g.p, 0)->vm_fd, PAGE);
+}
+
+static bool page_open(void)
+{
+	return page_access() == KVM_MAP_READ || page_access() == KVM_MAP_READ_WRITE;
+}
+
+/* KVM_RUN, with a look at who is in the guest. */
+static int watched_run(const struct kvm_host *h, int vcpu_fd)
+{
+	if (page_open()) {
+		t.open_runs++;
+		if (vcpu_fd != t.stepper_fd ||
+		    fake_vcpu_running(t.g.x.fake, vsm_vcpu_fd(t.other, 0)))
+			t.shared = true;
+	}
+	return t.g.x.host->ops->run(h, vcpu_fd);
+}
+
+static void start(enum vsm_topology topology, enum vsm_enforcement enforcement)
+{
+	struct vsm_vcpu_options vo = {
+		.size = sizeof(vo), .index = 1, .apic_id = 1, .flags = VSM_VCPU_STARTED};
+	const struct kvm_host *real;
+	struct vsm_partition_options o;
+
+	memset(&t, 0, sizeof(t));
+	fixture_start(&t.g.x, RAM_MIB);
+	real = t.g.x.host;
+	t.ops = *real->ops;
+	t.ops.run = watched_run;
+	t.host = (struct kvm_host){&t.ops, real->ctx};
+	t.stepper_fd = -1;
+	o = guest_options(&t.g);
+	o.topology = topology;
+	o.enforcement = enforcement;
+	o.max_vps = 2;
+	o.kick_signal = SIGUSR1;
+	t.g.x.host = &t.host;
+	guest_start_with(&t.g, &o);
+	t.g.x.host = real;
+	assert_int_equal(vsm_vcpu_create(t.g.p, &vo, &t.other), 0);
+	fake_vcpu_flat_mode(t.g.x.fake, vsm_vcpu_fd(t.other, 0), 0x1000, 0x8000);
+	t.stepper_fd = vsm_vcpu_fd(t.g.vp, 0);
+}
+
+static void *run_other(void *arg)
+{
+	struct kvm_run *run;
+	int r;
+
+	(void)arg;
+	do
+		r = vsm_vcpu_run(t.other, &run);
+	while (r == -EINTR);
+	assert_int_equal(r, 0);
+	return NULL;
+}
+
+/* mov %rax, (%rbx) */
+static void put_store(void)
+{
+	static const uint8_t code[] = {0x89, 0x03};
+
+	memcpy(t.g.x.mem + 0x1000, code, sizeof(code));
+	fake_vcpu_regs(t.g.x.fake, t.stepper_fd)->rbx = PAGE;
+	fake_vcpu_regs(t.g.x.fake, t.stepper_fd)->rax = (uint32_t)VALUE;
+}
+
+static void steps_alone(enum vsm_topology topology, enum vsm_enforcement enforcement)
+{
+	static const struct fake_step store[] = {
+		{.kind = FAKE_STORE, .gva = PAGE, .size = 4, .data = (uint32_t)VALUE, .length = 2},
+		{.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2}};
+	static const struct fake_step spin[] = {
+		{.kind = FAKE_SPIN}, {.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2}};
+	struct kvm_run *run;
+	pthread_t thread;
+
+	start(topology, enforcement);
+	assert_int_equal(memory_limit_default(&t.g.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&t.g.p->memory, 1, 0, PAGE >> VSM_PAGE_SHIFT,
+				      (PAGE >> VSM_PAGE_SHIFT) + 1, PROT_R | PROT_W),
+			 0);
+	put_store();
+	fake_vcpu_script(t.g.x.fake, t.stepper_fd, store, ARRAY_SIZE(store));
+	fake_vcpu_script(t.g.x.fake, vsm_vcpu_fd(t.other, 0), spin, ARRAY_SIZE(spin));
+	assert_int_equal(pthread_create(&thread, NULL, run_other, NULL), 0);
+	assert_true(fake_vcpu_wait_idle(t.g.x.fake, vsm_vcpu_fd(t.other, 0)));
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
+	vsm_vcpu_kick(t.other);
+	pthread_join(thread, NULL);
+	assert_memory_equal(t.g.x.mem + PAGE, &(uint32_t){(uint32_t)VALUE}, 4);
+	assert_false(t.shared);
+	assert_false(page_open());
+	/* With slots the store may have been served from memory instead: nothing opened. */
+	if (enforcement == VSM_ENFORCEMENT_ALIAS)
+		assert_int_equal(t.open_runs, 1);
+	guest_stop(&t.g);
+}
+
+static void test_steps_alone(void **state)
+{
+	(void)state;
+	steps_alone(VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	steps_alone(VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_SLOTS);
+	steps_alone(VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_ALIAS);
+	steps_alone(VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steps_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
