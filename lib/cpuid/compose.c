@@ -9,12 +9,16 @@
 #include "msr/apic_msr.h"
 #include "partition/partition.h"
 
-#define HYPERVISOR_FIRST     UINT32_C(0x40000000)
-#define HYPERVISOR_LAST	     UINT32_C(0x400000ff)
+#define HYPERVISOR_FIRST   UINT32_C(0x40000000)
+#define HYPERVISOR_LAST	   UINT32_C(0x400000ff)
 
-#define FEATURE_LEAF	     1
-#define FEATURE_HYPERVISOR   (UINT32_C(1) << 31) /* ECX */
-#define FEATURE_X2APIC	     (UINT32_C(1) << 21) /* ECX */
+#define FEATURE_LEAF	   1
+#define FEATURE_HYPERVISOR (UINT32_C(1) << 31) /* ECX */
+#define FEATURE_X2APIC	   (UINT32_C(1) << 21) /* ECX */
+/* A nested guest would run on memory that is open for one instruction of its own hypervisor. */
+#define FEATURE_VMX	     (UINT32_C(1) << 5) /* ECX of 1 */
+#define EXTENDED_LEAF	     UINT32_C(0x80000001)
+#define EXTENDED_SVM	     (UINT32_C(1) << 2) /* ECX of 0x80000001 */
 #define HV_MAX_LEAF	     UINT32_C(0x40000006)
 #define HV_FEATURE_FREQUENCY (UINT32_C(1) << 8) /* EDX of 0x40000003 */
 #define HV_FEATURE_XMM_IN    (UINT32_C(1) << 4)
@@ -108,7 +112,9 @@ int vsm_partition_compose_cpuid(const struct vsm_partition *partition, const str
 			continue;
 		*e = in->entries[i];
 		if (e->function == FEATURE_LEAF)
-			e->ecx |= FEATURE_HYPERVISOR | FEATURE_X2APIC;
+			e->ecx = (e->ecx & ~FEATURE_VMX) | FEATURE_HYPERVISOR | FEATURE_X2APIC;
+		else if (e->function == EXTENDED_LEAF)
+			e->ecx &= ~EXTENDED_SVM;
 		n++;
 	}
 	n += (uint32_t)hyperv_leaves(partition, &out->entries[n]);

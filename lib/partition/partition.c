@@ -22,10 +22,10 @@
 /* KVM advances RIP past an `out` to this port on its own (KVM_X86_QUIRK_OUT_7E_INC_RIP). */
 #define HYPERCALL_PORT_QUIRK 0x7e
 
-#define FLAGS_KNOWN                                                                             \
-	(VSM_PARTITION_MSR_EXITS | VSM_PARTITION_VMM_EVENTS | VSM_PARTITION_NO_IO_URING |      \
+#define FLAGS_KNOWN                                                                       \
+	(VSM_PARTITION_MSR_EXITS | VSM_PARTITION_VMM_EVENTS | VSM_PARTITION_NO_IO_URING | \
 	 VSM_PARTITION_HLT_EXITS)
-#define QUIRKS_KNOWN	     VSM_QUIRK_UX_IS_EXECUTE
+#define QUIRKS_KNOWN VSM_QUIRK_UX_IS_EXECUTE
 
 static bool options_valid(const struct vsm_partition_options *o)
 {
@@ -58,7 +58,7 @@ static bool is_needed(const struct vsm_probe_entry *e, const struct vsm_partitio
 {
 	if (!strcmp(e->name, "KVM_CAP_READONLY_MEM"))
 		return o->enforcement == VSM_ENFORCEMENT_SLOTS;
-	if (!strcmp(e->name, "KVM_CAP_SET_GUEST_DEBUG"))
+	if (!strncmp(e->name, "KVM_CAP_SET_GUEST_DEBUG", strlen("KVM_CAP_SET_GUEST_DEBUG")))
 		return o->exec_policy == VSM_EXEC_STRICT;
 	return e->needed;
 }

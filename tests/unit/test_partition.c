@@ -89,6 +89,16 @@ static void test_missing_capability(void **state)
 	fake_kvm_set_cap(x.fake, KVM_CAP_X86_MSR_FILTER, 0);
 	expect_create(&x, &o, -ENOTSUP);
 	assert_non_null(strstr(log, "KVM_CAP_X86_MSR_FILTER"));
+	/* What only a policy or an enforcement needs is asked for with it. */
+	fake_kvm_set_cap(x.fake, KVM_CAP_X86_MSR_FILTER, 1);
+	fake_kvm_set_cap(x.fake, KVM_CAP_SET_GUEST_DEBUG2, 3);
+	expect_create(&x, &o, -ENOTSUP);
+	assert_non_null(strstr(log, "KVM_CAP_SET_GUEST_DEBUG2"));
+	o.exec_policy = VSM_EXEC_RELAXED;
+	o.enforcement = VSM_ENFORCEMENT_SLOTS;
+	fake_kvm_set_cap(x.fake, KVM_CAP_READONLY_MEM, 0);
+	expect_create(&x, &o, -ENOTSUP);
+	assert_non_null(strstr(log, "KVM_CAP_READONLY_MEM"));
 	fixture_stop(&x);
 }
 

@@ -45,6 +45,8 @@ static int answer_extension(const struct kvm_host *h, int fd, long cap)
 	assert_int_equal(fd, VM_FD);
 	if (cap == s->absent)
 		return s->absent_value;
+	if (cap == KVM_CAP_SET_GUEST_DEBUG2)
+		return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ;
 	return cap == KVM_CAP_SYNC_REGS ? s->sync_regs : 1;
 }
 

@@ -308,7 +308,7 @@ static void test_cpuid(void **state)
 
 	(void)state;
 	start(&g);
-	in.head.entries[0] = (struct kvm_cpuid_entry2){.function = 1};
+	in.head.entries[0] = (struct kvm_cpuid_entry2){.function = 1, .ecx = UINT32_C(1) << 5};
 	in.head.entries[1] = (struct kvm_cpuid_entry2){.function = 0x40000000, .ebx = 0x4b4d564b};
 	in.head.entries[2] = (struct kvm_cpuid_entry2){.function = 0x80000008, .eax = 48};
 	assert_int_equal(vsm_partition_compose_cpuid(NULL, &in.head, &out.head), -EINVAL);
@@ -321,6 +321,7 @@ static void test_cpuid(void **state)
 	assert_int_equal(leaf(&out.head, 0x40000000)->ebx, 0x7263694d);
 	assert_int_equal(leaf(&out.head, 0x40000001)->eax, 0x31237648);
 	assert_true(leaf(&out.head, 1)->ecx & UINT32_C(1) << 31);
+	assert_false(leaf(&out.head, 1)->ecx & UINT32_C(1) << 5); /* no VMX: nothing is nested */
 	assert_int_equal(leaf(&out.head, 0x80000008)->eax, 48);
 	privileges = leaf(&out.head, 0x40000003)->eax | (uint64_t)leaf(&out.head, 0x40000003)->ebx
 								<< 32;
