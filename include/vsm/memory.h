@@ -23,17 +23,17 @@ struct vsm_memory_view {
 
 /*
  * Says where the region of RAM that holds `guest_phys` is mapped for device models with the rights
- * of `vtl`: those of VTL0, by the TLFS ("DMA and Devices"), unless the VMM knows better. What higher
- * VTLs forbid that VTL to read or write is closed in the mapping, at once and as long as it is
- * forbidden: a system call, io_uring or vhost that is told to use it there fails with EFAULT, and an
- * access by the process itself is SIGSEGV. Give a device addresses of this mapping and not of one of
- * the VMM's own, which is open.
+ * of `vtl`: those of VTL0, by the TLFS ("DMA and Devices"), unless the VMM knows better. What
+ * higher VTLs forbid that VTL to read or write is closed in the mapping, at once and as long as it
+ * is forbidden: a system call, io_uring or vhost that is told to use it there fails with EFAULT,
+ * and an access by the process itself is SIGSEGV. Give a device addresses of this mapping and not
+ * of one of the VMM's own, which is open.
  *
  * The first call for a VTL maps all regions once more (with either enforcement); those added later
  * are mapped with it, and found by calling again. Mappings stay where they are until the partition
- * goes, and are the library's: no munmap, mprotect or madvise on them. They show RAM and ROM, without
- * the overlay pages that cover it for processors, and do not depend on execute permissions. Each
- * separately protected range takes mappings (vm.max_map_count) here as it does for the vCPUs.
+ * goes, and are the library's: no munmap, mprotect or madvise on them. They show RAM and ROM,
+ * without the overlay pages that cover it for processors, and do not depend on execute permissions.
+ * Each separately protected range takes mappings (vm.max_map_count) here as it does for the vCPUs.
  *
  * Pages that were pinned before they were protected stay reachable through the pin: io_uring fixed
  * buffers, O_DIRECT requests under way, VFIO. A VMM that has VTL1 protect memory must not keep such

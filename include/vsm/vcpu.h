@@ -17,8 +17,8 @@ struct vsm_partition;
 struct vsm_vcpu;
 
 /*
- * Where VTL0 has the library's local APIC, VP 0 runs at once and the others wait for INIT and SIPI or
- * HvCallStartVirtualProcessor. A VP with this flag runs at once too. (KVM's own APIC goes by
+ * Where VTL0 has the library's local APIC, VP 0 runs at once and the others wait for INIT and SIPI
+ * or HvCallStartVirtualProcessor. A VP with this flag runs at once too. (KVM's own APIC goes by
  * KVM_SET_MP_STATE.)
  */
 #define VSM_VCPU_STARTED (UINT64_C(1) << 0)
@@ -77,8 +77,8 @@ VSM_API int vsm_vcpu_fd(const struct vsm_vcpu *vcpu, unsigned vtl);
  * vsm_vcpu_kick() first. Only one thread runs a VP at a time.
  *
  * Where the active VTL has the library's local APIC and halts, the call sleeps until something ends
- * that, as KVM does with its own. If it halts with interrupts off, KVM_EXIT_HLT is returned once; the
- * next call sleeps. See VSM_PARTITION_HLT_EXITS.
+ * that, as KVM does with its own. If it halts with interrupts off, KVM_EXIT_HLT is returned once;
+ * the next call sleeps. See VSM_PARTITION_HLT_EXITS.
  *
  * -EINTR  vsm_vcpu_kick(), or a signal of the VMM's; may be spurious; *run is the active VTL's. The
  * kick_signals the library sends for itself do not end the call

@@ -106,7 +106,9 @@ _Static_assert(sizeof(struct hv_vp_set) == 16, "TLFS HV_VP_SET");
 #define HV_VP_SET_SPARSE  0
 #define HV_VP_SET_ALL	  1
 
-/* HvCallSendSyntheticClusterIpi: before the mask; HvCallSendSyntheticClusterIpiEx: before the set */
+/*
+ * HvCallSendSyntheticClusterIpi: before the mask; HvCallSendSyntheticClusterIpiEx: before the set
+ */
 struct hv_cluster_ipi {
 	uint32_t vector;
 	uint8_t target_vtl; /* HV_INPUT_VTL */

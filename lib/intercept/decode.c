@@ -103,8 +103,8 @@ static bool may_switch_task(const struct insn_parsed *p)
 }
 
 /*
- * Loading SS holds debug traps up for one instruction (SDM vol. 3, 6.8.3). Enclaves and transactions
- * do not show single steps, and RSM loads what it likes.
+ * Loading SS holds debug traps up for one instruction (SDM vol. 3, 6.8.3). Enclaves and
+ * transactions do not show single steps, and RSM loads what it likes.
  */
 static bool is_unbounded(const struct insn_parsed *p)
 {

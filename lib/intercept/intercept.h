@@ -201,8 +201,8 @@ struct violation {
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v);
 
 /*
- * The VTL to tell of an access that the limits allow and that cannot be carried out: as with an instruction
- * whose operands cannot be told. v->setter 0: nobody restricts the VTL.
+ * The VTL to tell of an access that the limits allow and that cannot be carried out: as with an
+ * instruction whose operands cannot be told. v->setter 0: nobody restricts the VTL.
  */
 int intercept_refuse(struct vsm_vcpu *vp, struct violation *v);
 

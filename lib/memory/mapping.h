@@ -88,7 +88,9 @@ int view_refresh(struct memory *m, unsigned vtl);
 
 /* --- alias.c --- */
 
-/* Maps a region for every VTL (and for devices, where asked for), closed; undoes itself on failure. */
+/*
+ * Maps a region for every VTL (and for devices, where asked for), closed; undoes itself on failure.
+ */
 int alias_map_region(const struct memory *m, struct memory_region *r);
 void alias_unmap_region(const struct memory *m, struct memory_region *r);
 

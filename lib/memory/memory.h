@@ -245,8 +245,8 @@ struct overlay *overlay_at(const struct memory *m, unsigned vtl, uint64_t page);
 int memory_open_page(struct memory *m, unsigned vtl, uint64_t page, prot_t prot);
 
 /*
- * Keeps the vCPUs of `vtl` from the page for as long as the openings last, whatever its limits are: KVM_RUN
- * fails with EFAULT at any access. MEMORY_SHUT pages at a time. Errors as above.
+ * Keeps the vCPUs of `vtl` from the page for as long as the openings last, whatever its limits are:
+ * KVM_RUN fails with EFAULT at any access. MEMORY_SHUT pages at a time. Errors as above.
  */
 int memory_shut_page(struct memory *m, unsigned vtl, uint64_t page);
 
@@ -304,8 +304,9 @@ int host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t
 int host_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf, size_t len);
 
 /*
- * Where `vtl` finds the byte at gpa; NULL: nowhere. For those who have read it with guest_read() and want to know
- * whether it is still the same: good for reading, and while m->changes does not grow.
+ * Where `vtl` finds the byte at gpa; NULL: nowhere. For those who have read it with guest_read()
+ * and want to know whether it is still the same: good for reading, and while m->changes does not
+ * grow.
  */
 const void *memory_address(const struct memory *m, unsigned vtl, gpa_t gpa);
 

@@ -35,8 +35,8 @@ static struct register_access access_to(struct vsm_vcpu *target, unsigned caller
 }
 
 /*
- * What the VTLs share is the active one's while it runs: of a VP in a VTL above the caller it holds that
- * VTL's values, which are neither the caller's to see nor to change.
+ * What the VTLs share is the active one's while it runs: of a VP in a VTL above the caller it holds
+ * that VTL's values, which are neither the caller's to see nor to change.
  */
 static bool register_reachable(const struct register_access *a)
 {

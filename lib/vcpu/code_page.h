@@ -8,9 +8,10 @@
 struct vsm_vcpu;
 
 /*
- * The last walk that ended at the code page, with all it depended on: special registers, the linear page, what is where
- * and who may read it (memory.h, `changes`), and each table entry's value. It holds for as long as all of those are
- * the same, which is cheaper to see than to walk again: a guest that changes its tables changes an entry.
+ * The last walk that ended at the code page, with all it depended on: special registers, the linear
+ * page, what is where and who may read it (memory.h, `changes`), and each table entry's value. It
+ * holds for as long as all of those are the same, which is cheaper to see than to walk again: a
+ * guest that changes its tables changes an entry.
  */
 struct code_walk {
 	bool known;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delivery of an event in long mode, where its frame or its tables are in closed pages that the VTL may use (SDM
- * vol. 3, 6.14). Done in software: the handler could do as it likes with pages opened for the processor.
+ * Delivery of an event in long mode, where its frame or its tables are in closed pages that the VTL
+ * may use (SDM vol. 3, 6.14). Done in software: the handler could do as it likes with pages opened
+ * for the processor.
  */
 #include <errno.h>
 #include <string.h>

@@ -26,7 +26,9 @@ static int finish(struct vsm_vcpu *vp, int r)
 	if (r == -ENOTRECOVERABLE)
 		return partition_die(vp->partition,
 				     "an overlay page could not be put back: a mapping has a hole");
-	/* Slots or mappings are used up, which is the guest's doing: the write does not take place. */
+	/*
+	 * Slots or mappings are used up, which is the guest's doing: the write does not take place.
+	 */
 	if (r == -ENOENT || r == -EINVAL || r == -ENOSPC || r == -ENOMEM)
 		cpu->run->msr.error = 1;
 	else if (r)
@@ -46,7 +48,9 @@ static int read_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t
 	return lapic_msr_read(&vp->vtls[vtl].lapic, index, &clock, value);
 }
 
-/* CPUID's APIC bit follows the enable bit that KVM knows of (kernel: kvm_update_cpuid_runtime()). */
+/*
+ * CPUID's APIC bit follows the enable bit that KVM knows of (kernel: kvm_update_cpuid_runtime()).
+ */
 static int show_enabled(struct vp_vtl *v)
 {
 	struct kvm_sregs *sregs;

@@ -104,8 +104,9 @@ static int move_xcr0(const struct kvm_host *h, struct vp_vtl *from, struct vp_vt
 }
 
 /*
- * The part of an image that says something (Intel SDM 1, 13.4): of a component that is not in XSTATE_BV KVM neither
- * gives nor takes anything. Where AVX is, is fixed in practice and by CPUID; past it the image is taken as a whole.
+ * The part of an image that says something (Intel SDM 1, 13.4): of a component that is not in
+ * XSTATE_BV KVM neither gives nor takes anything. Where AVX is, is fixed in practice and by CPUID;
+ * past it the image is taken as a whole.
  */
 static size_t image_used(const uint8_t *image, size_t size)
 {
@@ -117,7 +118,9 @@ static size_t image_used(const uint8_t *image, size_t size)
 	return in_use & XSTATE_AVX ? AVX_END : HEADER_END;
 }
 
-/* The header of the leaving VTL's image decides how much is compared, and is itself in that part. */
+/*
+ * The header of the leaving VTL's image decides how much is compared, and is itself in that part.
+ */
 static bool image_equal(const uint8_t *a, const uint8_t *b, size_t used)
 {
 	return !memcmp(a + XSTATE_BV, b + XSTATE_BV, used - XSTATE_BV) && !memcmp(a, b, XSTATE_BV);

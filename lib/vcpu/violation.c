@@ -112,7 +112,9 @@ static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 	return r;
 }
 
-/* What cannot be carried out with the pages open for nothing else is the higher VTL's to deal with. */
+/*
+ * What cannot be carried out with the pages open for nothing else is the higher VTL's to deal with.
+ */
 static int refuse(struct vsm_vcpu *vp, struct violation *v)
 {
 	int r = intercept_refuse(vp, v);

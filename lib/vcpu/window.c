@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A window is open for one instruction only if nothing else can run in it. A single step does not give that:
- * an exception or an interrupt clears TF and runs its handler first, and KVM would not know. So the pages of
- * the IDT are shut: an event's delivery fails, and is done again when the window is closed. SYSCALL, which
- * needs no IDT and can clear TF, gets breakpoints where it goes. Deliveries get no window: deliver.c.
+ * A window is open for one instruction only if nothing else can run in it. A single step does not
+ * give that: an exception or an interrupt clears TF and runs its handler first, and KVM would not
+ * know. So the pages of the IDT are shut: an event's delivery fails, and is done again when the
+ * window is closed. SYSCALL, which needs no IDT and can clear TF, gets breakpoints where it goes.
+ * Deliveries get no window: deliver.c.
  *
  * KVM holds interrupts back meanwhile (KVM_GUESTDBG_BLOCKIRQ, Linux 5.15).
  */
@@ -32,7 +33,10 @@ static void add_breakpoint(struct kvm_guest_debug *debug, unsigned n, uint64_t a
 	debug->arch.debugreg[7] |= DR7_FIXED | DR7_USE(n);
 }
 
-/* The IDT as far as vectors reach: at most two pages. What is not mapped cannot be delivered through. */
+/*
+ * The IDT as far as vectors reach: at most two pages. What is not mapped cannot be delivered
+ * through.
+ */
 static int shut_idt(struct vsm_vcpu *vp, const struct kvm_sregs *sregs)
 {
 	struct memory *m = &vp->partition->memory;
