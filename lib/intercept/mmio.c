@@ -183,9 +183,9 @@ static int collect(struct vsm_vcpu *vp, const struct viewer *w, struct retired_s
 		int r;
 
 		add_fragment(w, store, cpu->run);
-		cpu->run->immediate_exit = 1;
+		vtl_cpu_hurry(cpu);
 		r = vtl_cpu_run(cpu);
-		cpu->run->immediate_exit = 0;
+		vtl_cpu_unhurry(cpu);
 		if (r == -EINTR) {
 			cpu->unfinished = false;
 			return 0;

@@ -155,7 +155,8 @@ static int step(struct vsm_vcpu *vp, const struct violation *v)
 		give_up_stepper(vp);
 	else
 		vp->stats.steps++;
-	if (r == -EPERM)
+	/* Out of slots or mappings: the guest's doing, and no reason for the VMM to stop it. */
+	if (r == -EPERM || r == -ENOSPC || r == -ENOMEM)
 		return refuse(vp, &now);
 	return r ? r : EXIT_RESUME;
 }

@@ -137,9 +137,38 @@ static void test_steps_alone(void **state)
 	steps_alone(VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS);
 }
 
+/* A host that cannot open the page: the higher VTL hears of it, the VMM does not have to stop. */
+static void test_out_of_mappings(void **state)
+{
+	static const struct fake_step store[] = {
+		{.kind = FAKE_STORE, .gva = PAGE, .size = 4, .length = 2, .flags = FAKE_OPTIONAL}};
+	static const struct fake_step higher[] = {
+		{.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2}};
+	struct kvm_run *run;
+
+	(void)state;
+	start(VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	guest_enable_vtl1(&t.g);
+	assert_int_equal(memory_limit_default(&t.g.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&t.g.p->memory, 1, 0, PAGE >> VSM_PAGE_SHIFT,
+				      (PAGE >> VSM_PAGE_SHIFT) + 1, PROT_R | PROT_W),
+			 0);
+	put_store();
+	fake_vcpu_script(t.g.x.fake, t.stepper_fd, store, ARRAY_SIZE(store));
+	fake_vcpu_script(t.g.x.fake, vsm_vcpu_fd(t.g.vp, 1), higher, ARRAY_SIZE(higher));
+	fake_kvm_fail(t.g.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
+	assert_int_equal(vsm_vcpu_active_vtl(t.g.vp), 1);
+	assert_null(vsm_partition_death(t.g.p));
+	assert_false(page_open());
+	guest_stop(&t.g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_out_of_mappings),
 		cmocka_unit_test(test_steps_alone),
 	};
 
