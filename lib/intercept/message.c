@@ -6,18 +6,16 @@
 
 #include "intercept/gpr.h"
 #include "intercept/intercept.h"
+#include "registers/architecture.h"
 
 #define CR0_AM (UINT64_C(1) << 18)
 
-static struct hv_segment segment(const struct kvm_segment *s)
+static struct hv_segment segment(const struct kvm_segment *from)
 {
-	return (struct hv_segment){
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.attributes = (uint16_t)(s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
-					 s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15),
-	};
+	struct hv_segment to;
+
+	segment_from_kvm(&to, from);
+	return to;
 }
 
 static uint16_t execution_state(unsigned vtl, const struct kvm_sregs *s)
