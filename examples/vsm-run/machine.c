@@ -146,6 +146,7 @@ static int create_partition(struct machine *m)
 		.max_vps = o->cpus,
 		.first_slot = FIRST_SLOT,
 		.kick_signal = KICK_SIGNAL,
+		.flags = o->intercept_gva ? VSM_PARTITION_INTERCEPT_GVA : 0,
 		.quirks = o->quirks,
 		.log = report_log,
 		.trace = o->trace ? report_trace : NULL,

@@ -194,6 +194,13 @@ static int set_irqchip(struct options *o, const struct option_row *row, const ch
 	return r;
 }
 
+static int set_intercept_gva(struct options *o, const struct option_row *row, const char *value)
+{
+	(void)row, (void)value;
+	o->intercept_gva = true;
+	return CONTINUE;
+}
+
 static int set_trace(struct options *o, const struct option_row *row, const char *value)
 {
 	(void)row, (void)value;
@@ -237,6 +244,8 @@ static const struct option_row rows[] = {
 	{"max-vtl", "N", "highest VTL the guest may enable, 1 or 2 (1)", set_max_vtl, NULL},
 	{"irqchip", "kernel|user", "VTL0's local APIC: KVM's or libvsm's (user)", set_irqchip,
 	 irqchips},
+	{"intercept-gva", NULL, "memory intercepts name the guest-virtual address, too",
+	 set_intercept_gva, NULL},
 	{"kvm", "PATH", "the KVM device (/dev/kvm)", set_kvm, NULL},
 	{"trace", NULL, "a line on stderr for each VTL switch, hypercall, intercept", set_trace,
 	 NULL},

@@ -33,6 +33,7 @@ struct options {
 	enum vsm_exec_policy exec_policy;
 	uint64_t quirks;
 	uint8_t max_vtl;
+	bool intercept_gva;
 	bool kernel_irqchip;
 	bool trace, stats, probe;
 };

@@ -57,6 +57,12 @@ enum vsm_unsupported_intercepts {
 /* vsm_vcpu_run() never sleeps: where a VTL with the library's local APIC halts, and while it stays halted, it returns
  * with KVM_EXIT_HLT. */
 #define VSM_PARTITION_HLT_EXITS (UINT64_C(1) << 3)
+/*
+ * Memory intercept messages name the guest-virtual address of the access besides the
+ * guest-physical one, wherever it is known. Without the flag GvaValid is 0 throughout, as on
+ * processors whose nested page faults do not report it (AMD64 APM volume 2, "Nested Page Faults").
+ */
+#define VSM_PARTITION_INTERCEPT_GVA (UINT64_C(1) << 4)
 
 /* vsm_partition_options.quirks: deviations from the TLFS some guests expect; none by default. */
 /* With MBEC off, a mask with UX alone lets both modes execute (the TLFS: KX governs both). */

@@ -24,7 +24,7 @@
 
 #define FLAGS_KNOWN                                                                       \
 	(VSM_PARTITION_MSR_EXITS | VSM_PARTITION_VMM_EVENTS | VSM_PARTITION_NO_IO_URING | \
-	 VSM_PARTITION_HLT_EXITS)
+	 VSM_PARTITION_HLT_EXITS | VSM_PARTITION_INTERCEPT_GVA)
 #define QUIRKS_KNOWN VSM_QUIRK_UX_IS_EXECUTE
 
 static bool options_valid(const struct vsm_partition_options *o)

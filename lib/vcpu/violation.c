@@ -30,6 +30,7 @@ void violation_tell(struct vsm_vcpu *vp, unsigned setter, const struct hv_messag
 /* Tells the VTL that set the protection. */
 static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 {
+	struct violation told = *v;
 	struct hv_message message;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
@@ -39,7 +40,8 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 		return r;
 	vp->stats.memory_intercepts++;
 	trace_intercept(vp, v, regs->rip);
-	intercept_message(&message, vp->index, vp->active_vtl, regs, sregs, v);
+	told.gva_valid &= (vp->partition->flags & VSM_PARTITION_INTERCEPT_GVA) != 0;
+	intercept_message(&message, vp->index, vp->active_vtl, regs, sregs, &told);
 	violation_tell(vp, v->setter, &message);
 	return EXIT_RESUME;
 }

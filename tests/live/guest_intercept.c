@@ -219,6 +219,9 @@ static void check_message(void)
 
 	CHECK_EQUAL(seen.access, current->access);
 	CHECK(seen.gpa >= low && seen.gpa < low + 16);
+	/* Only --intercept-gva names the other address. */
+	CHECK_EQUAL(seen.access_info, 0);
+	CHECK_EQUAL(seen.gva, 0);
 	if (current->access == HV_ACCESS_EXECUTE)
 		CHECK_EQUAL(seen.rip, (uint64_t)at);
 	else

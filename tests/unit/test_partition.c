@@ -51,7 +51,7 @@ static void test_bad_options(void **state)
 	BAD(hypercall_port, 0x7e, -EINVAL);
 	BAD(max_vps, 2, -EINVAL); /* needs a kick_signal */
 	BAD(kick_signal, -1, -EINVAL);
-	BAD(flags, 1 << 4, -EINVAL);
+	BAD(flags, 1 << 5, -EINVAL);
 	BAD(quirks, 2, -EINVAL);
 	BAD(first_slot, 40000, -EINVAL);
 #undef BAD
@@ -127,7 +127,7 @@ static void test_bad_regions(void **state)
 	BAD(bytes, 0x1001, -EINVAL);
 	BAD(bytes, (RAM_MIB << 20) + 0x1000, -ERANGE);
 	BAD(fd, 9999999, -EBADF);
-	BAD(flags, 1 << 4, -EINVAL);
+	BAD(flags, 1 << 5, -EINVAL);
 	BAD(fd_offset, 1, -EINVAL);
 	BAD(fd_offset, RAM_MIB << 20, -ERANGE);
 #undef BAD

@@ -273,12 +273,14 @@ static void read_secret_code(struct guest *g)
 static void check_message(struct guest *g, enum mem_access access)
 {
 	const struct hv_memory_intercept *m = (const void *)message(g)->payload;
+	bool told = g->p->flags & VSM_PARTITION_INTERCEPT_GVA;
 
 	assert_int_equal(message(g)->type, HV_MESSAGE_GPA_INTERCEPT);
 	assert_int_equal(m->header.access, access);
 	assert_int_equal(m->header.rip, 0x1000);
 	assert_int_equal(m->gpa, PAGE_SECRET + 8);
-	assert_int_equal(m->gva, PAGE_SECRET + 8);
+	assert_int_equal(m->gva, told ? PAGE_SECRET + 8 : 0);
+	assert_int_equal(m->access_info & HV_ACCESS_INFO_GVA_VALID, told);
 	assert_int_equal(m->header.length_and_cr8 & 0xf, 5);
 	assert_int_equal(control(g)->entry_reason, HV_VTL_ENTRY_INTERRUPT);
 }
@@ -297,6 +299,7 @@ static void intercept_allow(struct guest *g)
 	};
 	uint32_t secret = 0x5ec5ec;
 
+	g->p->flags |= VSM_PARTITION_INTERCEPT_GVA;
 	memcpy(g->x.mem + PAGE_SECRET + 8, &secret, sizeof(secret));
 	read_secret_code(g);
 	fake_vcpu_program(g->x.fake, fd(g, 0), lower, ARRAY_SIZE(lower));
