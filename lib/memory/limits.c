@@ -76,7 +76,10 @@ struct memory_rights memory_rights(const struct memory *m, unsigned vtl, uint64_
 
 	if (o) {
 		rights.kind = MEMORY_OVERLAY;
-		rights.prot = limits_effective(m, m->mbec[vtl], o->prot);
+		rights.prot = PROT_ALL;
+		if (o->limited)
+			rights.setter = limits_setter(m, vtl, page, PROT_ALL, &rights.prot);
+		rights.prot &= limits_effective(m, m->mbec[vtl], o->prot);
 	} else if (memory_region_of(m, page)) {
 		rights.kind = MEMORY_RAM;
 		rights.setter = limits_setter(m, vtl, page, PROT_ALL, &rights.prot);
@@ -102,13 +105,13 @@ bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem
 {
 	const struct overlay *o = overlay_at(m, vtl, page);
 	const struct memory_region *r = memory_region_of(m, page);
-	prot_t wanted = wanted_prot(access, user), prot = 0;
+	prot_t wanted = wanted_prot(access, user), prot = o ? PROT_ALL : 0;
 	uint8_t who = 0;
 
-	if (o)
-		prot = limits_effective(m, m->mbec[vtl], o->prot);
-	else if (r)
+	if (o ? o->limited : r != NULL)
 		who = limits_setter(m, vtl, page, wanted, &prot);
+	if (o)
+		prot &= limits_effective(m, m->mbec[vtl], o->prot);
 	if (!o && r && r->read_only)
 		prot = (prot_t)(prot & ~PROT_W);
 	if (setter)
@@ -118,6 +121,16 @@ bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem
 
 /* --- changes --- */
 
+/*
+ * In an alias a limit never changes slots; only overlays beside it do: all when protections as such
+ * are turned on or off, and those that limits hold for.
+ */
+static bool slots_follow(const struct memory *m, unsigned target, uint64_t first, uint64_t end)
+{
+	return m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL ||
+	       overlay_slots_follow(m, target, first, end);
+}
+
 /* Everything limited for `target` in [first, end) has changed: the host follows. */
 static int host_change(struct memory *m, unsigned target, uint64_t first, uint64_t end,
 		       const struct limits_state *before, enum alias_progress *progress)
@@ -126,9 +139,7 @@ static int host_change(struct memory *m, unsigned target, uint64_t first, uint64
 
 	m->changes++;
 	*progress = ALIAS_TIGHTENED;
-	/* In an alias a limit never changes slots; only overlays beside it do, and only when
-	 * protections as such are turned on or off. */
-	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
+	if (slots_follow(m, target, first, end))
 		error = view_refresh(m, target);
 	if (!error)
 		error = alias_change(m, target, first, end, before, progress);
@@ -140,7 +151,7 @@ static int host_revert(struct memory *m, unsigned target, uint64_t first, uint64
 		       const struct limits_state *tried, enum alias_progress progress)
 {
 	m->changes++;
-	if (m->enforcement == VSM_ENFORCEMENT_SLOTS || end == PAGES_ALL)
+	if (slots_follow(m, target, first, end))
 		view_refresh(m, target);
 	return alias_revert(m, target, first, end, tried, progress);
 }

@@ -60,6 +60,9 @@ struct overlay *overlay_from(const struct memory *m, unsigned vtl, uint64_t page
  */
 bool overlay_has_slot(const struct memory *m, uint64_t page);
 
+/* Do limits on [first, end) concern an overlay's memslot? */
+bool overlay_slots_follow(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end);
+
 /* --- view.c --- */
 
 /*

@@ -50,6 +50,7 @@ struct overlay {
 	uint8_t vtl;   /* whose view */
 	bool used;     /* created and not destroyed */
 	bool enabled;
+	bool limited;  /* a higher VTL's page: the limits on this VTL hold for it as for RAM */
 	prot_t prot;   /* what the guest may do with it */
 	uint8_t *host; /* the library's mapping of it: always readable and writable */
 };
@@ -215,6 +216,13 @@ bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem
  * every access to it stepped. NULL and ENOSPC: the pool is used up; EINVAL: no such VTL.
  */
 struct overlay *overlay_create(struct memory *m, unsigned vtl, prot_t prot);
+
+/*
+ * An overlay that shows the same page of the pool to `vtl`, one below of's. What limits leave of
+ * the guest page holds for it, too: it gives nothing a higher VTL forbids. Errors as above; EINVAL
+ * also: not below.
+ */
+struct overlay *overlay_create_below(struct memory *m, const struct overlay *of, unsigned vtl);
 
 /*
  * Shows the overlay at `page` (moving it if it was elsewhere): what it covered before is seen

@@ -6,29 +6,53 @@
 #include <errno.h>
 #include <string.h>
 
+static struct overlay *take_unused(struct memory *m)
+{
+	for (uint32_t i = 0; i < m->overlay_room; i++)
+		if (!m->overlays[i].used)
+			return &m->overlays[i];
+	errno = ENOSPC;
+	return NULL;
+}
+
 struct overlay *overlay_create(struct memory *m, unsigned vtl, prot_t prot)
 {
+	struct overlay *o;
+
 	if (vtl >= m->vtl_count || (prot & ~PROT_ALL)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	for (uint32_t i = 0; i < m->overlay_room; i++) {
-		struct overlay *o = &m->overlays[i];
+	o = take_unused(m);
+	if (!o)
+		return NULL;
+	*o = (struct overlay){
+		.used = true,
+		.pool = (uint32_t)(o - m->overlays),
+		.vtl = (uint8_t)vtl,
+		.prot = prot,
+	};
+	o->host = m->pool + ((size_t)o->pool << VSM_PAGE_SHIFT);
+	memset(o->host, 0, VSM_PAGE_SIZE);
+	return o;
+}
 
-		if (o->used)
-			continue;
-		*o = (struct overlay){
-			.used = true,
-			.pool = i,
-			.vtl = (uint8_t)vtl,
-			.prot = prot,
-			.host = m->pool + ((size_t)i << VSM_PAGE_SHIFT),
-		};
-		memset(o->host, 0, VSM_PAGE_SIZE);
-		return o;
+struct overlay *overlay_create_below(struct memory *m, const struct overlay *of, unsigned vtl)
+{
+	struct overlay *o;
+
+	if (vtl >= of->vtl) {
+		errno = EINVAL;
+		return NULL;
 	}
-	errno = ENOSPC;
-	return NULL;
+	o = take_unused(m);
+	if (!o)
+		return NULL;
+	*o = *of;
+	o->vtl = (uint8_t)vtl;
+	o->enabled = false;
+	o->limited = true;
+	return o;
 }
 
 int overlay_destroy(struct memory *m, struct overlay *o)
@@ -108,6 +132,16 @@ bool overlay_has_slot(const struct memory *m, uint64_t page)
 	const struct memory_region *r = memory_region_of(m, page);
 
 	return m->enforcement == VSM_ENFORCEMENT_SLOTS || !r || r->read_only;
+}
+
+bool overlay_slots_follow(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
+{
+	const struct overlay *o = overlay_from(m, vtl, first);
+
+	for (; o && o->page < end; o = overlay_from(m, vtl, o->page + 1))
+		if (o->limited && overlay_has_slot(m, o->page))
+			return true;
+	return false;
 }
 
 /* --- showing and hiding --- */

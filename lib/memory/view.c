@@ -58,7 +58,12 @@ static enum kvm_map_prot opening_prot(const struct memory_opening *o)
 static enum kvm_map_prot overlay_prot(const struct memory *m, const struct limits_state *s,
 				      const struct overlay *o)
 {
-	return s->governed ? hardware_prot(m, s->mbec, o->prot) : hardware_data(o->prot);
+	prot_t prot = o->prot;
+	uint64_t end;
+
+	if (o->limited)
+		prot &= limits_get(m, s, o->page, &end);
+	return s->governed ? hardware_prot(m, s->mbec, prot) : hardware_data(prot);
 }
 
 /* `prot` with vtl's opening of the page, if there is one; *end is cut to where that may change. */

@@ -127,6 +127,44 @@ static void fill(const struct vsm_partition *p, uint8_t *host)
 	__atomic_store_n(&page->sequence, p->ref_sequence, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * The page is laid over the partition's guest-physical space (TLFS timers.md), while its MSR is
+ * private to a VTL (vsm.md): lower VTLs see it, too. Not so higher ones: a lower VTL must not cover
+ * what they have there. It tells nothing that TIME_REF_COUNT does not.
+ */
+static struct overlay *page_in_view(const struct vtl_partition *v, unsigned vtl, unsigned view)
+{
+	return view == vtl ? v->ref_tsc_page : v->ref_tsc_below[view];
+}
+
+/* In all views or, but for -ENOTRECOVERABLE, in none. */
+static int move_page(struct vsm_partition *p, unsigned vtl, bool enable, uint64_t to)
+{
+	const struct vtl_partition *v = &p->vtls[vtl];
+	const uint64_t old = v->ref_tsc_msr;
+	unsigned view;
+	int r = 0;
+
+	for (view = 0; !r && view <= vtl; view++)
+		r = synthetic_move_overlay(&p->memory, page_in_view(v, vtl, view), enable, to);
+	if (!r)
+		return 0;
+	for (view--; view-- > 0;)
+		if (synthetic_move_overlay(&p->memory, page_in_view(v, vtl, view),
+					   old & PAGE_ENABLE, old >> VSM_PAGE_SHIFT))
+			r = -ENOTRECOVERABLE;
+	return r;
+}
+
+int ref_tsc_hide(struct vsm_partition *p, unsigned vtl)
+{
+	int r = move_page(p, vtl, false, 0);
+
+	if (!r)
+		p->vtls[vtl].ref_tsc_msr = 0;
+	return r;
+}
+
 int ref_tsc_write_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t value)
 {
 	struct vsm_partition *p = vp->partition;
@@ -138,8 +176,7 @@ int ref_tsc_write_page(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64
 	if (!r && enable)
 		fill(p, v->ref_tsc_page->host);
 	if (!r)
-		r = synthetic_move_overlay(&p->memory, v->ref_tsc_page, enable,
-					   value >> VSM_PAGE_SHIFT);
+		r = move_page(p, vtl, enable, value >> VSM_PAGE_SHIFT);
 	if (!r)
 		v->ref_tsc_msr = value;
 	return r;

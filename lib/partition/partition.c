@@ -161,7 +161,9 @@ static int init_memory(struct vsm_partition *p, const struct vsm_partition_optio
 		.enforcement = o->enforcement,
 		.exec_policy = o->exec_policy,
 		.vtl_count = p->vtl_count,
-		.overlay_pages = p->vtl_count * (OVERLAYS_PER_VTL + OVERLAYS_PER_VP * p->max_vps),
+		.overlay_pages =
+			p->vtl_count * (OVERLAYS_PER_VTL + OVERLAYS_PER_VP * p->max_vps) +
+			p->vtl_count * (p->vtl_count - 1u) / 2, /* TSC pages in lower views */
 		.slot_limit = p->spaces[0].slot_limit - p->spaces[0].first_slot,
 	};
 	int r = memory_init(&p->memory, p->host, &mo);
@@ -176,6 +178,12 @@ static int init_memory(struct vsm_partition *p, const struct vsm_partition_optio
 		v->ref_tsc_page = overlay_create(&p->memory, vtl, PROT_R | PROT_KX | PROT_UX);
 		if (!v->hypercall_page || !v->ref_tsc_page)
 			return -ENOMEM;
+		for (unsigned lower = 0; lower < vtl; lower++) {
+			v->ref_tsc_below[lower] =
+				overlay_create_below(&p->memory, v->ref_tsc_page, lower);
+			if (!v->ref_tsc_below[lower])
+				return -ENOMEM;
+		}
 	}
 	return 0;
 }

@@ -21,6 +21,7 @@ struct vtl_partition {
 	uint64_t ref_tsc_msr;	/* HV_X64_MSR_REFERENCE_TSC */
 	struct overlay *hypercall_page;
 	struct overlay *ref_tsc_page;
+	struct overlay *ref_tsc_below[VSM_VTL_COUNT]; /* the same page, by lower VTL that sees it */
 	uint64_t config; /* HV_REGISTER_VSM_PARTITION_CONFIG of this VTL */
 	bool mbec;
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "msr/intercept.h"
+#include "msr/ref_tsc.h"
 #include "msr/synthetic.h"
 #include "partition/tlb.h"
 #include "registers/msr.h"
@@ -90,12 +91,11 @@ int vtl_reset_partition(struct vsm_partition *p, unsigned vtl)
 	int r = overlay_disable(&p->memory, v->hypercall_page);
 
 	if (!r)
-		r = overlay_disable(&p->memory, v->ref_tsc_page);
+		r = ref_tsc_hide(p, vtl);
 	if (r)
 		return r;
 	v->guest_os_id = 0;
 	v->hypercall_msr = 0;
-	v->ref_tsc_msr = 0;
 	v->config = 0;
 	v->mbec = false;
 	msr_intercept_forget(p, vtl);

@@ -394,6 +394,36 @@ static void overlays_cover_and_uncover(void **state)
 	assert_int_equal(*(uint64_t *)overlay_create(&f->m, 0, PROT_R)->host, 0);
 }
 
+/* A higher VTL's page, shown to a lower one: within what the limits leave it there. */
+static void overlays_below_are_limited(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct overlay *of = overlay_create(&f->m, 1, READ_EXECUTE);
+	struct overlay *o = overlay_create_below(&f->m, of, 0);
+	uint8_t setter = 9;
+
+	assert_null(overlay_create_below(&f->m, of, 1));
+	assert_int_equal(errno, EINVAL);
+	*(uint64_t *)of->host = 0xa;
+	for (uint64_t page = 5; page <= 85; page += 80) { /* RAM, ROM */
+		assert_int_equal(overlay_enable(&f->m, o, page), 0);
+		assert_int_equal(fixture_tag(f, 0, page), 0xa);
+		assert_access(f, 0, page, page + 1, KVM_MAP_READ);
+		assert_int_equal(fixture_tag(f, 1, page), FIXTURE_TAG | page);
+		assert_int_equal(memory_limit_default(&f->m, 1, PROT_ALL), 0);
+		assert_int_equal(memory_limit(&f->m, 1, 0, page, page + 1, 0), 0);
+		assert_access(f, 0, page, page + 1, KVM_MAP_NONE);
+		assert_false(memory_allows(&f->m, 0, page, MEM_READ, false, &setter));
+		assert_int_equal(setter, 1);
+		assert_int_equal(memory_rights(&f->m, 0, page).prot, 0);
+		assert_int_equal(memory_limit(&f->m, 1, 0, page, page + 1, PROT_ALL), 0);
+		assert_access(f, 0, page, page + 1, KVM_MAP_READ);
+		assert_false(memory_allows(&f->m, 0, page, MEM_WRITE, false, &setter));
+		assert_int_equal(setter, 0);
+		assert_int_equal(memory_limit_drop(&f->m, 1), 0);
+	}
+}
+
 static void a_refused_overlay_stays_where_it_was(void **state)
 {
 	struct memory_fixture *f = *state;
@@ -459,6 +489,8 @@ int main(void)
 		SLOTS(limits_without_slots_are_refused),
 		ALIAS(overlays_cover_and_uncover),
 		SLOTS(overlays_cover_and_uncover),
+		ALIAS(overlays_below_are_limited),
+		SLOTS(overlays_below_are_limited),
 		ALIAS(a_refused_overlay_stays_where_it_was),
 		ALIAS(openings_are_for_a_while),
 		SLOTS(openings_are_for_a_while),

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define PAGES	    128
-#define OVERLAYS    8
+#define OVERLAYS    12
+#define BELOW	    8 /* from here on: the pages of the first ones in lower views */
 #define OVERLAY_TAG UINT64_C(0x4f56000000000000)
 
 /* Regions that may come: two of them ROM, one adjacent to another, a hole before the last. */
@@ -28,7 +29,8 @@ struct model {
 	prot_t mask[VSM_VTL_COUNT][VSM_VTL_COUNT][PAGES];
 	bool mbec[VSM_VTL_COUNT];
 	struct {
-		unsigned vtl;
+		unsigned vtl, shows; /* whose view; the overlay whose page it shows */
+		bool limited;
 		prot_t prot;
 		uint64_t page;
 		unsigned turn; /* 0: off; of those at one page the highest is seen */
@@ -115,16 +117,18 @@ static bool model_allows(const struct model *w, unsigned vtl, uint64_t page, enu
 	int overlay = model_overlay(w, vtl, page), region = model_region(w, page);
 
 	*setter = 0;
-	if (overlay >= 0)
-		return model_mask_allows(w, vtl, w->overlays[overlay].prot, access, user);
-	if (region < 0)
+	if (overlay < 0 && region < 0)
 		return false;
 	for (unsigned s = vtl + 1; s < VSM_VTL_COUNT; s++) {
+		if (overlay >= 0 && !w->overlays[overlay].limited)
+			break;
 		if (w->on[s] && !model_mask_allows(w, vtl, w->mask[s][vtl][page], access, user)) {
 			*setter = s;
 			return false;
 		}
 	}
+	if (overlay >= 0)
+		return model_mask_allows(w, vtl, w->overlays[overlay].prot, access, user);
 	return access != MEM_WRITE || !regions[region].read_only;
 }
 
@@ -175,7 +179,7 @@ static uint64_t model_tag(const struct model *w, unsigned vtl, uint64_t page)
 {
 	int overlay = model_overlay(w, vtl, page);
 
-	return overlay >= 0 ? OVERLAY_TAG | (uint64_t)overlay : FIXTURE_TAG | page;
+	return overlay >= 0 ? OVERLAY_TAG | w->overlays[overlay].shows : FIXTURE_TAG | page;
 }
 
 /* --- comparing --- */
@@ -369,8 +373,8 @@ static int op_devices(struct test *t, struct model *w, int *expected)
 static const struct {
 	int (*run)(struct test *t, struct model *w, int *expected);
 	unsigned weight;
-} operations[] = {{op_limit, 24}, {op_default, 2}, {op_drop, 1}, {op_mbec, 1},
-		  {op_enable, 6}, {op_disable, 3}, {op_open, 4}, {op_region, 2}, {op_devices, 1}};
+} operations[] = {{op_limit, 24},  {op_default, 2}, {op_drop, 1},   {op_mbec, 1},   {op_enable, 6},
+		  {op_disable, 3}, {op_open, 4},    {op_region, 2}, {op_devices, 1}};
 
 static unsigned random_operation(void)
 {
@@ -484,12 +488,22 @@ static void model_start(struct test *t, const struct memory_options *o)
 		.model = {.quirk = o->ux_is_execute, .strict = o->exec_policy == VSM_EXEC_STRICT}};
 	memory_start(&t->f, o, 1);
 	assert_int_equal(space_init(&t->single, t->f.x.vm_fd, false, 0, FIXTURE_SLOTS * 4), 0);
-	for (unsigned i = 0; i < OVERLAYS; i++) {
+	for (unsigned i = 0; i < BELOW; i++) {
 		w->overlays[i].vtl = i % VSM_VTL_COUNT;
+		w->overlays[i].shows = i;
 		w->overlays[i].prot = i < 4 ? PROT_ALL : random_mask();
 		t->overlays[i] = overlay_create(&t->f.m, w->overlays[i].vtl, w->overlays[i].prot);
 		assert_non_null(t->overlays[i]);
 		*(uint64_t *)t->overlays[i]->host = OVERLAY_TAG | i;
+	}
+	for (unsigned i = BELOW; i < OVERLAYS; i++) {
+		unsigned of = 1 + 3 * (i & 1) + (i >= BELOW + 2); /* 1, 4: VTL1's; 2, 5: VTL2's */
+
+		w->overlays[i] = w->overlays[of];
+		w->overlays[i].vtl = random_below(w->overlays[of].vtl);
+		w->overlays[i].limited = true;
+		t->overlays[i] = overlay_create_below(&t->f.m, t->overlays[of], w->overlays[i].vtl);
+		assert_non_null(t->overlays[i]);
 	}
 }
 

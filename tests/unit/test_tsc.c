@@ -224,6 +224,46 @@ static void test_without_adjust(void **state)
 	guest_stop(&t.g);
 }
 
+static struct overlay *shown(struct tsc *t, unsigned vtl)
+{
+	return overlay_at(&t->g.p->memory, vtl, PAGE_ASSIST >> VSM_PAGE_SHIFT);
+}
+
+/* A VTL's page is laid over its own view and lower ones, in all or in none. */
+static void test_views(void **state)
+{
+	const uint64_t on = PAGE_ASSIST | 1;
+	const struct overlay *own;
+	struct tsc t;
+
+	(void)state;
+	start(&t, 1);
+	wr(&t.g, 0, HV_MSR_REFERENCE_TSC, on);
+	assert_non_null(shown(&t, 0));
+	assert_null(shown(&t, 1));
+	wr(&t.g, 0, HV_MSR_REFERENCE_TSC, 0);
+	own = t.g.p->vtls[1].ref_tsc_page;
+	for (unsigned nth = 1; nth <= 2; nth++) {
+		fake_kvm_fail(t.g.x.fake, FAKE_OP_map_memory, nth, ENOMEM);
+		assert_int_equal(synthetic_write(t.g.vp, 1, HV_MSR_REFERENCE_TSC, on), -ENOMEM);
+		assert_null(shown(&t, 0));
+		assert_null(shown(&t, 1));
+		assert_int_equal(rd(&t.g, 1, HV_MSR_REFERENCE_TSC), 0);
+	}
+	wr(&t.g, 1, HV_MSR_REFERENCE_TSC, on);
+	assert_ptr_equal(shown(&t, 1), own);
+	assert_int_equal(shown(&t, 0)->pool, own->pool);
+	fake_kvm_fail(t.g.x.fake, FAKE_OP_map_memory, 2, ENOMEM);
+	assert_int_equal(synthetic_write(t.g.vp, 1, HV_MSR_REFERENCE_TSC, 0), -ENOMEM);
+	assert_non_null(shown(&t, 0));
+	assert_non_null(shown(&t, 1));
+	assert_int_equal(rd(&t.g, 1, HV_MSR_REFERENCE_TSC), on);
+	assert_int_equal(vsm_partition_reset(t.g.p), 0);
+	assert_null(shown(&t, 0));
+	assert_null(shown(&t, 1));
+	guest_stop(&t.g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_reference_time_of_two),
 		cmocka_unit_test(test_sequence_is_never_reserved),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_without_adjust),
 	};
 
