@@ -215,7 +215,9 @@ int intercept_mmio(struct vsm_vcpu *vp, struct violation *v);
 
 /* --- retired.c --- */
 
-#define RETIRED_FRAGMENTS 10 /* 64 bytes in pieces of 8, over a page boundary */
+/* The most that KVM stores at once, 1024 bytes of a repeated INS, in pieces of 8 (Linux
+ * arch/x86/kvm/emulate.c, pio_in_emulated()); or 64 bytes over a page boundary. */
+#define RETIRED_FRAGMENTS 130
 
 struct retired_fragment {
 	gpa_t gpa;

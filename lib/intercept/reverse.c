@@ -46,10 +46,25 @@ static bool is_string(const struct insn_parsed *p)
 	       p->info.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
+/*
+ * Iterations in one store: of a repeated INS KVM reads ahead what fits the page, and stores it at
+ * once (Linux pio_in_emulated()).
+ */
+static size_t iterations(const struct candidate *k, const ZydisDecodedOperand *o)
+{
+	size_t size = o->size / 8u;
+
+	if (k->p.info.meta.category != ZYDIS_CATEGORY_IOSTRINGOP || !insn_repeats(&k->p) ||
+	    !operand_writes(o) || !size || k->q->size % size)
+		return 1;
+	return k->q->size / size;
+}
+
 /* Pointers that string instructions and stack accesses moved. */
 static void undo_pointers(struct candidate *k)
 {
 	struct kvm_regs *regs = &k->before;
+	int64_t times = 1;
 
 	for (unsigned i = 0; i < k->p.info.operand_count; i++) {
 		const ZydisDecodedOperand *o = &k->p.operands[i];
@@ -57,15 +72,18 @@ static void undo_pointers(struct candidate *k)
 
 		if (operand_is_stack(o))
 			gpr_move(regs, o->mem.base, operand_writes(o) ? size : -size);
-		else if (is_string(&k->p) && is_string_operand(o))
-			gpr_move(regs, o->mem.base, regs->rflags & FLAGS_DF ? size : -size);
+		else if (is_string(&k->p) && is_string_operand(o)) {
+			times = (int64_t)iterations(k, o);
+			gpr_move(regs, o->mem.base,
+				 (regs->rflags & FLAGS_DF ? size : -size) * times);
+		}
 	}
 	if (insn_repeats(&k->p))
 		gpr_move(regs,
 			 k->p.info.address_width == 64	 ? ZYDIS_REGISTER_RCX
 			 : k->p.info.address_width == 32 ? ZYDIS_REGISTER_ECX
 							 : ZYDIS_REGISTER_CX,
-			 1);
+			 times);
 }
 
 /* The stored bytes as a number; false: part of the operand only, or more than a register. */
@@ -207,6 +225,15 @@ static unsigned found_elsewhere(const struct retired_query *q, const struct insn
 	return (unsigned)(a->size - q->size);
 }
 
+/* Bytes that were stored for an access: several iterations' for a repeated INS. */
+static size_t stored_size(const struct candidate *k, const struct insn_access *a)
+{
+	if (k->p.info.meta.category == ZYDIS_CATEGORY_IOSTRINGOP && insn_repeats(&k->p) &&
+	    k->q->size > a->size && !(k->q->size % a->size))
+		return k->q->size;
+	return a->size;
+}
+
 /* How well the store fits: 0 not at all. */
 static unsigned score(const struct candidate *k, struct insn *insn)
 {
@@ -218,13 +245,14 @@ static unsigned score(const struct candidate *k, struct insn *insn)
 		return 0;
 	for (unsigned i = 0; i < insn->access_count; i++) {
 		const struct insn_access *a = &insn->accesses[i];
+		size_t size = stored_size(k, a);
 		uint64_t value;
 		int at;
 
 		if (a->access != MEM_WRITE)
 			continue;
-		at = q->place(q->ctx, a->gva, a->size);
-		if (at < 0 || (size_t)at + q->size > a->size)
+		at = q->place(q->ctx, a->gva, size);
+		if (at < 0 || (size_t)at + q->size > size)
 			continue;
 		if (k->where == RETIRED_CALLS)
 			return 3;

@@ -144,11 +144,14 @@ enum pending_kind {
 	PENDING_WRMSR,
 };
 
-#define OPERAND_MAX 32
+/* What KVM reads ahead for a repeated INS (kernel: struct read_cache) is the longest. */
+#define OPERAND_MAX   1024
+#define FRAGMENTS_MAX (OPERAND_MAX / 8 + 2)
 
 struct fragment {
 	uint64_t gpa;
-	uint8_t offset, len;
+	uint16_t offset;
+	uint8_t len;
 };
 
 struct pending {
@@ -156,7 +159,7 @@ struct pending {
 	struct fake_step step;
 	struct script_entry *entry; /* of a load: consumed when it completes */
 	uint64_t rip;
-	struct fragment fragments[OPERAND_MAX];
+	struct fragment fragments[FRAGMENTS_MAX];
 	uint8_t count, next;
 	uint8_t data[OPERAND_MAX];
 };

@@ -127,7 +127,7 @@ static int walk(struct vcpu *v, struct walk *w)
 
 struct part {
 	uint64_t gpa;
-	uint8_t offset, len;
+	uint16_t offset, len;
 	struct slot_page page;
 };
 
@@ -154,8 +154,8 @@ static int operand_find(struct vcpu *v, uint64_t gva, size_t size, enum access a
 		if (ret)
 			return ret;
 		o->parts[o->count++] = (struct part){.gpa = w.gpa,
-						     .offset = (uint8_t)done,
-						     .len = (uint8_t)left,
+						     .offset = (uint16_t)done,
+						     .len = (uint16_t)left,
 						     .page = slot_page(v->f, v->vm, w.gpa)};
 		done += left;
 	}
@@ -242,11 +242,13 @@ static void value_loaded(struct vcpu *v, const struct fake_step *step, uint8_t *
 /* A part outside RAM becomes MMIO exits of at most 8 bytes. */
 static void mmio_add(struct pending *p, const struct part *part)
 {
-	for (uint8_t done = 0; done < part->len;) {
-		uint8_t len = part->len - done < 8 ? part->len - done : 8;
+	for (uint16_t done = 0; done < part->len;) {
+		uint8_t len = part->len - done < 8 ? (uint8_t)(part->len - done) : 8;
 
-		p->fragments[p->count++] = (struct fragment){
-			.gpa = part->gpa + done, .offset = part->offset + done, .len = len};
+		p->fragments[p->count++] =
+			(struct fragment){.gpa = part->gpa + done,
+					  .offset = (uint16_t)(part->offset + done),
+					  .len = len};
 		done += len;
 	}
 }

@@ -314,11 +314,11 @@ enum fake_reg { /* FAKE_RAX.. in instruction encoding order, + 1 */
 };
 
 enum fake_step_kind {
-	FAKE_NOP,   /* retires */
-	FAKE_OUT,   /* port, size 1/2/4; the value is `data`, or the register `reg` */
-	FAKE_IN,    /* port, size; the answer goes to RAX */
-	FAKE_LOAD,  /* gva, size 1..32; a value up to 8 bytes goes to `reg` (none: RAX) */
-	FAKE_STORE, /* gva, size 1..32; the value is `bytes` if not NULL, else `reg`, else `data` */
+	FAKE_NOP,  /* retires */
+	FAKE_OUT,  /* port, size 1/2/4; the value is `data`, or the register `reg` */
+	FAKE_IN,   /* port, size; the answer goes to RAX */
+	FAKE_LOAD, /* gva, size 1..1024; a value up to 8 bytes goes to `reg` (none: RAX) */
+	FAKE_STORE, /* gva, size 1..1024; the value is `bytes` if not NULL, else `reg`, else `data` */
 	FAKE_MODIFY,   /* gva, size 1..8: reads, adds `data`, writes (read-modify-write) */
 	FAKE_FETCH,    /* gva, size: fetches code there, and retires. Also what precedes every step
 			  of a vCPU with fake_vcpu_fetch(), at its RIP */
@@ -389,7 +389,7 @@ struct fake_step {
 	unsigned flags;
 	uint64_t rip;	/* where it is; 0: wherever RIP is (script only) */
 	uint8_t length; /* bytes of the instruction */
-	uint8_t size;	/* of its operand */
+	uint16_t size;	/* of its operand */
 	uint16_t port;
 	uint32_t msr;
 	enum fake_reg reg;

@@ -117,6 +117,7 @@ static const uint8_t load_vector[] = {0x0f, 0x10, 0x00};  /* movups xmm0, [rax] 
 static const uint8_t push_rcx[] = {0x51};
 static const uint8_t call_near[] = {0xe8, 0xfb, 0x00, 0x00, 0x00}; /* call +0x100 from here */
 static const uint8_t rep_stosb[] = {0xf3, 0xaa};
+static const uint8_t rep_insb[] = {0xf3, 0x6c};
 static const uint8_t movsq[] = {0x48, 0xa5};
 static const uint8_t add_rcx[] = {0x48, 0x01, 0x08}; /* add [rax], rcx */
 
@@ -415,6 +416,61 @@ static void test_repeated_store(void **state)
 	assert_int_equal(scene_regs(s)->rcx, 99);
 	assert_int_equal(scene_regs(s)->rdi, DATA + 1);
 	assert_int_equal(s->x.mem[DATA], 0x33);
+	settle(s);
+}
+
+/* KVM stores what a repeated INS has read ahead at once, up to 1024 elements. */
+static void ins_to_read_only(struct scene *s, unsigned count, const uint8_t *input)
+{
+	const struct fake_step step = {.kind = FAKE_STORE,
+				       .gva = DATA + 1,
+				       .size = (uint16_t)count,
+				       .bytes = input,
+				       .length = 0,
+				       .effects = {{FAKE_RDI, count}, {FAKE_RCX, -(int)count}}};
+	struct kvm_regs before = *scene_regs(s);
+	struct violation v;
+
+	scene_code(s, CODE, rep_insb, sizeof(rep_insb));
+	scene_limit(s, DATA, READ_ONLY);
+	memset(s->x.mem + DATA, 0, 4096);
+	before.rdi = DATA + 1;
+	before.rcx = 5000;
+	set_regs(s, &before);
+	v = run_to_mmio(s, &step);
+	assert_violation(&v, MEM_WRITE, DATA + 1, rep_insb, 2);
+	assert_memory_equal(scene_regs(s), &before, sizeof(before));
+}
+
+static void test_repeated_input(void **state)
+{
+	static const unsigned counts[] = {1, 9, 100, 1024};
+	static uint8_t input[1024];
+	struct scene *s = *state;
+
+	for (unsigned i = 0; i < sizeof(input); i++)
+		input[i] = (uint8_t)(i * 7 + 1);
+	for (unsigned i = 0; i < 4; i++) {
+		ins_to_read_only(s, counts[i], input);
+		scene_limit(s, DATA, PROT_ALL);
+		resume(s, 0, false, CODE);
+		assert_int_equal(scene_regs(s)->rcx, 5000 - counts[i]);
+		assert_int_equal(scene_regs(s)->rdi, DATA + 1 + counts[i]);
+		assert_memory_equal(s->x.mem + DATA + 1, input, counts[i]);
+		assert_int_equal(s->x.mem[DATA + 1 + counts[i]], 0);
+	}
+	settle(s);
+}
+
+static void test_repeated_input_skipped(void **state)
+{
+	static const uint8_t input[1024] = {1};
+	struct scene *s = *state;
+
+	ins_to_read_only(s, 1024, input);
+	scene_regs(s)->rip = CODE + 2;
+	resume(s, 0, false, CODE + 2);
+	assert_int_equal(s->x.mem[DATA + 1], 0);
 	settle(s);
 }
 
@@ -727,6 +783,8 @@ int main(void)
 		TEST(test_push),
 		TEST(test_call),
 		TEST(test_repeated_store),
+		TEST(test_repeated_input),
+		TEST(test_repeated_input_skipped),
 		TEST(test_wide_store),
 		TEST(test_crossing_store),
 		TEST(test_crossing_store_second_page),
