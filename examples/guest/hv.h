@@ -36,6 +36,7 @@
 #define HV_GET_VP_REGISTERS	  0x50
 #define HV_SET_VP_REGISTERS	  0x51
 #define HV_TRANSLATE		  0x52
+#define HV_ASSERT_INTERRUPT	  0x94
 #define HV_TRANSLATE_EX		  0xac
 #define HV_CHECK_ACCESS		  0xd4
 #define HV_QUERY_CAPABILITIES	  0x8001

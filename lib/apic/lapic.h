@@ -178,6 +178,12 @@ bool lapic_deliver(struct lapic *l, const struct lapic_ipi *ipi);
  */
 bool lapic_raise(struct lapic *l, enum lapic_lvt lvt);
 
+/* What the entry asks for when it is raised. */
+static inline enum lapic_mode lapic_lvt_mode(const struct lapic *l, enum lapic_lvt lvt)
+{
+	return (enum lapic_mode)(l->lvt[lvt] >> 8 & 7);
+}
+
 /* Whether an 8259's INTR reaches the vCPU: LINT0 unmasked in ExtINT mode, or the APIC disabled. */
 bool lapic_accepts_pic(const struct lapic *l);
 

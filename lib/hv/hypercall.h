@@ -52,6 +52,7 @@ enum hv_call_code {
 	HV_CALL_TRANSLATE_VIRTUAL_ADDRESS = 0x0052,
 	HV_CALL_POST_MESSAGE = 0x005c,
 	HV_CALL_SIGNAL_EVENT = 0x005d,
+	HV_CALL_ASSERT_VIRTUAL_INTERRUPT = 0x0094,
 	HV_CALL_START_VIRTUAL_PROCESSOR = 0x0099,
 	HV_CALL_GET_VP_INDEX_FROM_APIC_ID = 0x009a,
 	HV_CALL_TRANSLATE_VIRTUAL_ADDRESS_EX = 0x00ac,
@@ -115,6 +116,26 @@ struct hv_cluster_ipi {
 	uint8_t reserved[3];
 };
 _Static_assert(sizeof(struct hv_cluster_ipi) == 8, "TLFS HvCallSendSyntheticClusterIpi");
+
+/* HvCallAssertVirtualInterrupt */
+struct hv_assert_virtual_interrupt {
+	uint64_t partition_id;
+	uint64_t control; /* HV_INTERRUPT_CONTROL: type 31:0, level 32, logical 33 */
+	uint64_t destination;
+	uint32_t vector;
+	uint8_t target_vtl; /* a plain number */
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct hv_assert_virtual_interrupt) == 32,
+	       "TLFS HvCallAssertVirtualInterrupt");
+
+#define HV_INTERRUPT_CONTROL_LEVEL    (UINT64_C(1) << 32)
+#define HV_INTERRUPT_CONTROL_LOGICAL  (UINT64_C(1) << 33)
+#define HV_INTERRUPT_CONTROL_RESERVED (~UINT64_C(0x3ffffffff))
+
+/* HV_INTERRUPT_TYPE: to 7 the delivery modes of a local APIC */
+#define HV_INTERRUPT_TYPE_LINT0 8
+#define HV_INTERRUPT_TYPE_LINT1 9
 
 /*
  * HvCallDisablePartitionVtl, HvCallDisableVpVtl: as the calls that enable, without what these set.

@@ -125,6 +125,7 @@ enum hv_status hypercall_modify_vtl_protection_mask(struct hypercall_call *c);
 enum hv_status hypercall_post_message(struct hypercall_call *c);
 enum hv_status hypercall_signal_event(struct hypercall_call *c);
 enum hv_status hypercall_get_vp_index_from_apic_id(struct hypercall_call *c);
+enum hv_status hypercall_assert_virtual_interrupt(struct hypercall_call *c);
 enum hv_status hypercall_start_virtual_processor(struct hypercall_call *c);
 enum hv_status hypercall_send_cluster_ipi(struct hypercall_call *c);
 enum hv_status hypercall_send_cluster_ipi_ex(struct hypercall_call *c);

@@ -158,6 +158,13 @@ const struct hypercall_info hypercall_table[] = {
 		.handle = hypercall_signal_event,
 	},
 	{
+		.code = HV_CALL_ASSERT_VIRTUAL_INTERRUPT,
+		.name = "HvCallAssertVirtualInterrupt",
+		.input = sizeof(struct hv_assert_virtual_interrupt),
+		.privileges = HV_PRIVILEGE_VSM,
+		.handle = hypercall_assert_virtual_interrupt,
+	},
+	{
 		.code = HV_CALL_START_VIRTUAL_PROCESSOR,
 		.name = "HvCallStartVirtualProcessor",
 		.input = sizeof(struct hv_start_virtual_processor),

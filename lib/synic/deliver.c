@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "apic/kernel_apic.h"
 #include "msr/ref_tsc.h"
 #include "partition/hold.h"
 #include "synic/synic.h"
@@ -20,10 +21,6 @@ struct timer_payload {
 	uint64_t expiration, delivery;
 };
 _Static_assert(sizeof(struct timer_payload) == 24, "TLFS hv_timer_message_payload");
-
-#define MSI_ADDRESS  UINT32_C(0xfee00000)
-#define MSI_ID_SHIFT 12
-#define MSI_ID_LOW   UINT32_C(0xff)
 
 bool synic_enabled(const struct synic *s)
 {
@@ -37,13 +34,8 @@ bool synic_enabled(const struct synic *s)
  */
 static void signal_kernel_apic(struct vsm_vcpu *vp, uint8_t vector)
 {
-	const struct kvm_host *h = vp->partition->host;
-	const struct kvm_msi msi = {
-		.address_lo = MSI_ADDRESS | (vp->apic_id & MSI_ID_LOW) << MSI_ID_SHIFT,
-		.address_hi = vp->apic_id & ~MSI_ID_LOW,
-		.data = vector,
-	};
-	int r = h->ops->signal_msi(h, partition_space(vp->partition, 0)->vm_fd, &msi);
+	const struct lapic_ipi message = {.vector = vector, .dest = vp->apic_id};
+	int r = kernel_apic_signal(vp->partition, &message);
 
 	if (r < 0)
 		partition_log(vp->partition, VSM_LOG_WARNING,

@@ -277,17 +277,38 @@ void interrupt_give(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_ipi *i
 		partition_wake_vp(vp);
 }
 
-static void route(struct vsm_vcpu *sender, unsigned vtl, const struct lapic_ipi *ipi)
+void interrupt_raise(struct vsm_vcpu *vp, unsigned vtl, enum lapic_lvt lvt)
 {
-	struct vsm_partition *p = sender->partition;
+	struct lapic *l = &vp->vtls[vtl].lapic;
+
+	if (lapic_lvt_mode(l, lvt) == LAPIC_INIT && startup_denied(vp, vtl))
+		return;
+	if (lapic_raise(l, lvt) && concerns(vp, vtl))
+		partition_wake_vp(vp);
+}
+
+/* NULL: the message is not for the VP's APIC. */
+static struct lapic *matching(struct vsm_vcpu *vp, const struct vsm_vcpu *sender, unsigned vtl,
+			      const struct lapic_ipi *ipi)
+{
+	struct lapic *l = vp ? &vp->vtls[vtl].lapic : NULL;
+
+	if (!vp || !(vp->enabled_vtls & (1u << vtl)) || !lapic_matches(l, ipi, vp == sender))
+		return NULL;
+	return l;
+}
+
+void interrupt_route(struct vsm_partition *p, const struct vsm_vcpu *sender, unsigned vtl,
+		     const struct lapic_ipi *ipi)
+{
 	struct vsm_vcpu *best_vp = NULL;
 	struct lapic *best = NULL;
 
 	for (uint32_t i = 0; i < p->max_vps; i++) {
 		struct vsm_vcpu *vp = p->vps[i];
-		struct lapic *l = vp ? &vp->vtls[vtl].lapic : NULL, *better;
+		struct lapic *l = matching(vp, sender, vtl, ipi), *better;
 
-		if (!vp || !lapic_matches(l, ipi, vp == sender))
+		if (!l)
 			continue;
 		if (ipi->mode != LAPIC_LOWEST) {
 			interrupt_give(vp, vtl, ipi);
@@ -305,7 +326,7 @@ static void route(struct vsm_vcpu *sender, unsigned vtl, const struct lapic_ipi 
 void interrupt_effects(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_effects *effects)
 {
 	if (effects->ipi.valid)
-		route(vp, vtl, &effects->ipi);
+		interrupt_route(vp->partition, vp, vtl, &effects->ipi);
 	if (effects->eoi)
 		synic_flush(vp, vtl);
 }

@@ -5,10 +5,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "apic/lapic.h"
 
-struct lapic_clock;
-struct lapic_effects;
-struct lapic_ipi;
+struct vsm_partition;
 struct vsm_vcpu;
 
 /* Does this VTL have the library's local APIC (and not KVM's)? */
@@ -56,6 +55,19 @@ void interrupt_effects(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_eff
  * look.
  */
 void interrupt_give(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_ipi *ipi);
+
+/*
+ * Gives a message to the APICs of `vtl` that it is for, of VPs that have that VTL. sender: the VP
+ * whose APIC it comes from; NULL: none's, as from a device.
+ */
+void interrupt_route(struct vsm_partition *p, const struct vsm_vcpu *sender, unsigned vtl,
+		     const struct lapic_ipi *ipi);
+
+/*
+ * A local source of the VP's APIC of `vtl`, which must be the library's, is asserted: as its LVT
+ * entry says, but for an INIT that is to be dropped.
+ */
+void interrupt_raise(struct vsm_vcpu *vp, unsigned vtl, enum lapic_lvt lvt);
 
 /* The active VTL executed HLT. 0 or -errno. */
 int interrupt_halt(struct vsm_vcpu *vp, bool *interruptible);

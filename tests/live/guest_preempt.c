@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Local APIC timers of two VTLs: VTL1's preempts VTL0, whether that spins with interrupts off or is
- * halted; VTL0's waits while VTL1 runs (TLFS vsm.md, "Virtual Interrupt Controller").
+ * halted; VTL0's waits while VTL1 runs (TLFS vsm.md, "Virtual Interrupt Controller"). And
+ * interrupts that VTL1 asserts in VTL0 (HvCallAssertVirtualInterrupt).
  */
 #include "cpu.h"
 #include "guest.h"
@@ -9,6 +10,7 @@
 #include "vtl.h"
 
 #define MSR_APIC_BASE  0x1b
+#define MSR_X2APIC_ID  0x802
 #define MSR_X2APIC_EOI 0x80b
 #define MSR_SPIV       0x80f
 #define MSR_LVT_TIMER  0x832
@@ -20,11 +22,23 @@
 #define VECTOR(vtl)    (0xe0 + (vtl)) /* the VTLs share their table of handlers */
 #define MS	       1000000	      /* timer ticks; VTL0's in KVM's APIC may differ a little */
 #define REF_MS	       10000	      /* 100 ns */
+#define PATIENCE       100000000      /* loops */
 
 enum request {
 	REQUEST_ARM = 1,
 	REQUEST_SPIN,
+	REQUEST_ASSERT,
 };
+
+/* HvCallAssertVirtualInterrupt */
+#define ASSERT_EVERYONE UINT64_C(0xffffffff)
+#define ASSERT_INIT	5
+
+static struct {
+	uint64_t partition, control, destination;
+	uint32_t vector;
+	uint8_t vtl, reserved[3];
+} message __attribute__((aligned(32)));
 
 #define RETURN_RESTORES 0
 #define RETURN_FAST	1
@@ -59,6 +73,17 @@ static void arm(unsigned vtl, uint64_t ticks_from_now)
 	wrmsr(MSR_COUNT, ticks_from_now);
 }
 
+/* A vector of VTL0's handler, in a VTL of everyone or of one APIC. */
+static uint64_t assert_in(uint8_t vtl, uint64_t control, uint64_t destination)
+{
+	message.partition = HV_PARTITION_SELF;
+	message.control = control;
+	message.destination = destination;
+	message.vector = VECTOR(0);
+	message.vtl = vtl;
+	return hv_call(HV_ASSERT_INTERRUPT, (uint64_t)&message, 0);
+}
+
 /* --- VTL1 --- */
 
 static void on_timer1(struct trap_frame *frame)
@@ -73,6 +98,12 @@ static void serve(const struct vtl_frame *f)
 
 	if (f->r8 == REQUEST_ARM) {
 		arm(1, f->r9);
+		return;
+	}
+	if (f->r8 == REQUEST_ASSERT) {
+		CHECK_EQUAL(assert_in(0, 0, f->r9), HV_SUCCESS);
+		CHECK_EQUAL(assert_in(0, ASSERT_INIT, f->r9), HV_OPERATION_DENIED);
+		CHECK_EQUAL(ticks[0], 0);
 		return;
 	}
 	/* VTL0's timer expires meanwhile, and must not be noticed there: nobody runs there. */
@@ -159,6 +190,34 @@ static void lower_waits(void)
 	CHECK_EQUAL(ticks[0], 1);
 }
 
+/* The interrupt is taken once VTL0 runs and lets it in. */
+static void taken_once(void)
+{
+	interrupts_on();
+	for (unsigned i = 0; !ticks[0] && i < PATIENCE; i++)
+		pause();
+	interrupts_off();
+	CHECK_EQUAL(ticks[0], 1);
+	ticks[0] = 0;
+}
+
+static void asserted(void)
+{
+	uint64_t id = rdmsr(MSR_X2APIC_ID);
+
+	ticks[0] = 0;
+	request(REQUEST_ASSERT, id);
+	taken_once();
+	request(REQUEST_ASSERT, ASSERT_EVERYONE);
+	taken_once();
+	CHECK_EQUAL(assert_in(0, 0, id), HV_SUCCESS);
+	taken_once();
+	CHECK_EQUAL(assert_in(1, 0, id), HV_ACCESS_DENIED);
+	/* For nobody. */
+	CHECK_EQUAL(assert_in(0, 0, id + 3), HV_SUCCESS);
+	CHECK_EQUAL(ticks[0], 0);
+}
+
 int guest_main(void)
 {
 	vtl_begin(&vtl_own_image);
@@ -166,5 +225,6 @@ int guest_main(void)
 	preempts_spinning();
 	preempts_halted();
 	lower_waits();
+	asserted();
 	return 0;
 }

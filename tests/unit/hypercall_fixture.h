@@ -20,6 +20,9 @@
 
 #define HC_SELF	  HV_PARTITION_ID_SELF
 
+/* In the options' flags: VTL0 has KVM's local APIC. */
+#define HC_KERNEL_APIC (UINT64_C(1) << 63)
+
 struct hc {
 	struct fixture x;
 	struct vsm_partition *p;
@@ -35,6 +38,9 @@ static inline void hc_start_with(struct hc *h, const struct vsm_partition_option
 
 	memset(h, 0, sizeof(*h));
 	fixture_start(&h->x, HC_MIB);
+	if (o.flags & HC_KERNEL_APIC)
+		assert_int_equal(fake_kvm_create_irqchip(h->x.fake, h->x.vm_fd), 0);
+	o.flags &= ~HC_KERNEL_APIC;
 	o.size = sizeof(o);
 	o.kvm_fd = h->x.dev_fd;
 	o.vm_fd = h->x.vm_fd;
