@@ -27,6 +27,9 @@
 		.kind = FAKE_SPIN \
 	}
 
+/* In the options' flags: VTL0 has KVM's local APIC. */
+#define SMP_KERNEL_APIC (UINT64_C(1) << 63)
+
 struct smp {
 	struct fixture x;
 	struct vsm_partition *p;
@@ -49,6 +52,9 @@ static inline void smp_start_with(struct smp *s, unsigned vps, uint64_t vcpu_fla
 
 	memset(s, 0, sizeof(*s));
 	fixture_start(&s->x, RAM_MIB);
+	if (o.flags & SMP_KERNEL_APIC)
+		assert_int_equal(fake_kvm_create_irqchip(s->x.fake, s->x.vm_fd), 0);
+	o.flags &= ~SMP_KERNEL_APIC;
 	o.size = sizeof(o);
 	o.kvm_fd = s->x.dev_fd;
 	o.vm_fd = s->x.vm_fd;

@@ -124,6 +124,31 @@ static void test_not_started(void **state)
 	smp_stop(&s);
 }
 
+/*
+ * With KVM's local APIC it is KVM that waits for SIPI, in KVM_RUN of VTL0: a message for VTL1 must
+ * not make that run first on a VP that nobody started. Started, it does.
+ */
+static void test_not_started_in_kvm(void **state)
+{
+	struct kvm_mp_state mp = {KVM_MP_STATE_RUNNABLE};
+	struct smp s;
+
+	(void)state;
+	smp_start_with(&s, 2, 0, &(struct vsm_partition_options){.flags = SMP_KERNEL_APIC});
+	smp_enable_vtl1(&s, 1);
+	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
+	s.vp[1]->vtls[1].entry_pending = true;
+	smp_run(&s, 1);
+	assert_true(fake_vcpu_wait_idle(s.x.fake, smp_fd(&s, 1, 0)));
+	assert_int_equal(vsm_vcpu_active_vtl(s.vp[1]), 0);
+	vsm_vcpu_kick(s.vp[1]);
+	assert_int_equal(smp_join(&s, 1), -EINTR);
+	assert_int_equal(s.x.host->ops->set_mp_state(s.x.host, smp_fd(&s, 1, 0), &mp), 0);
+	smp_run(&s, 1);
+	smp_expect_vmm(&s, 1, 1);
+	smp_stop(&s);
+}
+
 /* --- the hypercall --- */
 
 static struct hv_start_virtual_processor input(unsigned vp, unsigned vtl)
@@ -329,11 +354,17 @@ static void test_ipi_ex(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sipi),	     cmocka_unit_test(test_init_resets),
-		cmocka_unit_test(test_dropped),	     cmocka_unit_test(test_not_started),
-		cmocka_unit_test(test_start_vp),     cmocka_unit_test(test_start_highest_first),
-		cmocka_unit_test(test_start_denied), cmocka_unit_test(test_capability),
-		cmocka_unit_test(test_ipi),	     cmocka_unit_test(test_ipi_ex),
+		cmocka_unit_test(test_sipi),
+		cmocka_unit_test(test_init_resets),
+		cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_not_started),
+		cmocka_unit_test(test_not_started_in_kvm),
+		cmocka_unit_test(test_start_vp),
+		cmocka_unit_test(test_start_highest_first),
+		cmocka_unit_test(test_start_denied),
+		cmocka_unit_test(test_capability),
+		cmocka_unit_test(test_ipi),
+		cmocka_unit_test(test_ipi_ex),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
