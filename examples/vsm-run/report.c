@@ -35,20 +35,26 @@ static const char *hypercall_name(uint16_t code)
 		{0x0b, "SendSyntheticClusterIpi"},
 		{0x0c, "ModifyVtlProtectionMask"},
 		{0x0d, "EnablePartitionVtl"},
+		{0x0e, "DisablePartitionVtl"},
 		{0x0f, "EnableVpVtl"},
+		{0x10, "DisableVpVtl"},
 		{0x11, "VtlCall"},
 		{0x12, "VtlReturn"},
 		{0x13, "FlushVirtualAddressSpaceEx"},
 		{0x14, "FlushVirtualAddressListEx"},
 		{0x15, "SendSyntheticClusterIpiEx"},
+		{0x4d, "InstallIntercept"},
 		{0x50, "GetVpRegisters"},
 		{0x51, "SetVpRegisters"},
 		{0x52, "TranslateVirtualAddress"},
 		{0x5c, "PostMessage"},
 		{0x5d, "SignalEvent"},
+		{0x94, "AssertVirtualInterrupt"},
 		{0x99, "StartVirtualProcessor"},
 		{0x9a, "GetVpIndexFromApicId"},
 		{0xac, "TranslateVirtualAddressEx"},
+		{0xd4, "CheckSparseGpaPageVtlAccess"},
+		{0x8001, "QueryCapabilities"},
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -64,8 +70,8 @@ static void describe(const struct vsm_trace_event *e, char *text, size_t room)
 
 	switch (e->kind) {
 	case VSM_TRACE_SWITCH:
-		snprintf(text, room, "VTL%u -> VTL%u %s", e->vtl, e->target_vtl,
-			 e->code < 3 ? reasons[e->code] : "entry");
+		snprintf(text, room, "VTL%u -> VTL%u %s at RIP %#" PRIx64, e->vtl, e->target_vtl,
+			 e->code < 3 ? reasons[e->code] : "entry", e->rip);
 		break;
 	case VSM_TRACE_HYPERCALL:
 		snprintf(text, room, "VTL%u %s (%#x) status %#x reps %u", e->vtl,
@@ -77,6 +83,11 @@ static void describe(const struct vsm_trace_event *e, char *text, size_t room)
 			 " stopped for VTL%u",
 			 e->vtl, e->access < 3 ? accesses[e->access] : "access", e->gpa, e->gva,
 			 e->rip, e->target_vtl);
+		break;
+	case VSM_TRACE_MSR_INTERCEPT:
+		snprintf(text, room, "VTL%u %s of MSR %#x at RIP %#" PRIx64 " stopped for VTL%u",
+			 e->vtl, e->access < 3 ? accesses[e->access] : "access", e->number, e->rip,
+			 e->target_vtl);
 		break;
 	default:
 		snprintf(text, room, "event %d", (int)e->kind);

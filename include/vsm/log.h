@@ -21,11 +21,16 @@ typedef void (*vsm_log_fn)(void *ctx, enum vsm_log_level level, const char *line
 enum vsm_trace_kind {
 	VSM_TRACE_SWITCH, /* from VTL to VTL: vtl, target_vtl, code = HV_VTL_ENTRY_REASON, or 0 for
 			     a return */
-	VSM_TRACE_HYPERCALL, /* vtl, code = call code, status, reps */
-	VSM_TRACE_INTERCEPT, /* vtl, target_vtl, gpa, gva, access */
+	VSM_TRACE_HYPERCALL,	 /* vtl, code = call code, status, reps */
+	VSM_TRACE_INTERCEPT,	 /* of memory: vtl, target_vtl, gpa, gva, access */
+	VSM_TRACE_MSR_INTERCEPT, /* vtl, target_vtl, number = the MSR, access */
 };
 
-/* One event. `vp` is the VP index, `time_ns` CLOCK_MONOTONIC. Members a kind does not name are 0.
+/*
+ * One event. `vp` is the VP index, `time_ns` CLOCK_MONOTONIC, `rip` where `vtl` goes on: behind the
+ * hypercall page's instruction (or at it, for a call that is to be made again), or at the
+ * instruction that an interrupt came before or that is intercepted. Other members that a kind does
+ * not name are 0.
  */
 struct vsm_trace_event {
 	enum vsm_trace_kind kind;
@@ -40,6 +45,7 @@ struct vsm_trace_event {
 	uint64_t gpa;
 	uint64_t gva;
 	uint8_t access; /* 0 read, 1 write, 2 execute */
+	uint32_t number;
 };
 
 /* Same rules as vsm_log_fn. */

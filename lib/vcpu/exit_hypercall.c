@@ -122,8 +122,8 @@ static int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 	case HYPERCALL_AGAIN:
 		vp->stats.hypercalls++;
 		vp->stats.hypercall_errors += result.status != HV_SUCCESS;
-		trace_hypercall(vp, &result);
 		set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + OUT_LENGTH : c->rip);
+		trace_hypercall(vp, &result);
 		if (result.blocked)
 			tlb_wait(vp->partition);
 		return EXIT_RESUME;

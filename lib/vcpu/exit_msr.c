@@ -12,6 +12,7 @@
 #include "msr/synthetic.h"
 #include "vcpu/exit.h"
 #include "vcpu/interrupt.h"
+#include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
 
 /* r: 0 done, -EINVAL #GP, -ENOENT unknown, else a failed kernel call. */
@@ -133,6 +134,7 @@ static int tell(struct vsm_vcpu *vp, unsigned setter, enum mem_access access)
 	intercept_msr_message(&message, vp->index, vp->active_vtl,
 			      &(struct insn_context){regs, sregs}, access, length, index);
 	vp->stats.msr_intercepts++;
+	trace_msr_intercept(vp, setter, access, index);
 	violation_tell(vp, setter, &message);
 	return EXIT_RESUME;
 }

@@ -6,17 +6,21 @@
 #include "intercept/intercept.h"
 #include "vcpu/vcpu.h"
 
-static void trace(const struct vsm_vcpu *vp, struct vsm_trace_event *event)
+/* RIP is asked for here, so that only somebody who listens pays for it. */
+static void trace(struct vsm_vcpu *vp, struct vsm_trace_event *event)
 {
 	const struct vsm_partition *p = vp->partition;
+	struct kvm_regs *regs;
 
+	if (!vtl_cpu_regs(&vcpu_active(vp)->cpu, &regs))
+		event->rip = regs->rip;
 	event->vp = vp->index;
 	event->vtl = vp->active_vtl;
 	event->time_ns = p->host->ops->clock_ns(p->host);
 	p->trace(p->callback_ctx, event);
 }
 
-void trace_switch(const struct vsm_vcpu *vp, unsigned target, uint16_t reason)
+void trace_switch(struct vsm_vcpu *vp, unsigned target, uint16_t reason)
 {
 	if (vp->partition->trace)
 		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_SWITCH,
@@ -24,7 +28,7 @@ void trace_switch(const struct vsm_vcpu *vp, unsigned target, uint16_t reason)
 						    .code = reason});
 }
 
-void trace_hypercall(const struct vsm_vcpu *vp, const struct hypercall_result *result)
+void trace_hypercall(struct vsm_vcpu *vp, const struct hypercall_result *result)
 {
 	if (vp->partition->trace)
 		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_HYPERCALL,
@@ -33,13 +37,22 @@ void trace_hypercall(const struct vsm_vcpu *vp, const struct hypercall_result *r
 						    .reps = result->reps});
 }
 
-void trace_intercept(const struct vsm_vcpu *vp, const struct violation *v, uint64_t rip)
+void trace_intercept(struct vsm_vcpu *vp, const struct violation *v)
 {
 	if (vp->partition->trace)
 		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_INTERCEPT,
 						    .target_vtl = v->setter,
-						    .rip = rip,
 						    .gpa = v->gpa.addr,
 						    .gva = v->gva_valid ? v->gva.addr : 0,
 						    .access = (uint8_t)v->access});
+}
+
+void trace_msr_intercept(struct vsm_vcpu *vp, unsigned setter, enum mem_access access,
+			 uint32_t index)
+{
+	if (vp->partition->trace)
+		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_MSR_INTERCEPT,
+						    .target_vtl = (uint8_t)setter,
+						    .access = (uint8_t)access,
+						    .number = index});
 }

@@ -39,7 +39,7 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 	if (r)
 		return r;
 	vp->stats.memory_intercepts++;
-	trace_intercept(vp, v, regs->rip);
+	trace_intercept(vp, v);
 	told.gva_valid &= (vp->partition->flags & VSM_PARTITION_INTERCEPT_GVA) != 0;
 	intercept_message(&message, vp->index, vp->active_vtl, regs, sregs, &told);
 	violation_tell(vp, v->setter, &message);
