@@ -144,6 +144,7 @@ int gate_enter(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
 	struct space *space = partition_space(p, vp->active_vtl), *old;
+	bool first;
 	int r = 0;
 
 	/* Alone, and the view is right: what nearly every entry of most guests is. */
@@ -165,9 +166,13 @@ int gate_enter(struct vsm_vcpu *vp)
 		r = wait_for_turn(vp, space);
 	if (r)
 		return r;
+	/*
+	 * Who waits on has somebody new to wait for; or is now the first in turn, who alone sees to
+	 * it that those inside come out.
+	 */
+	first = !space->inside++ || vp->turn;
 	vp->turn = 0;
-	/* Who waits on has somebody new to wait for. */
-	if (!space->inside++)
+	if (first)
 		wake_next(p, space);
 	vp->inside = true;
 	return 0;

@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The gate in front of KVM_RUN with several VPs: nobody runs on memslots that show too much. */
-#include "partition_fixture.h"
+#include "smp_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-
-#define VMM_OUT                                                         \
-	{                                                               \
-		.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2 \
-	}
-#define SPIN                      \
-	{                         \
-		.kind = FAKE_SPIN \
-	}
 
 struct two {
 	struct guest g;
@@ -100,9 +91,44 @@ static void test_closes_for_running(void **state)
 	closes_for_running(VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_ALIAS);
 }
 
+/*
+ * VP 2 waits behind VP 1 for another view than the one shown, while nobody is inside. Who then
+ * enters is VP 0, and VP 1 after it, whose view is now shown: VP 2 is the first in turn, and must
+ * bring them out when their slice is over. Neither comes out by itself.
+ */
+static void test_next_in_turn_learns_of_it(void **state)
+{
+	static struct smp s;
+
+	(void)state;
+	smp_start_with(&s, 3, VSM_VCPU_STARTED,
+		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM});
+	smp_enable_vtl1(&s, 2);
+	s.vp[2]->active_vtl = 1;
+	SMP_SCRIPT(&s, 0, 0, VMM_OUT, SPIN, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, SPIN, VMM_OUT);
+	SMP_SCRIPT(&s, 2, 1, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);     /* VTL0's view is shown */
+	s.vp[1]->turn = ++s.p->turns; /* woken, but its thread has not got to run */
+	smp_run(&s, 2);
+	smp_wait_asleep(&s, 1);
+	smp_run(&s, 0);
+	smp_wait_spinning(&s, 0, 0);
+	smp_run(&s, 1);
+	smp_wait_spinning(&s, 1, 0);
+	smp_wait_asleep(&s, 1);
+	fake_kvm_advance_clock(s.x.fake, 1000000);
+	smp_expect_vmm(&s, 2, 1);
+	smp_expect_vmm(&s, 0, 0);
+	smp_expect_vmm(&s, 1, 0);
+	smp_stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_next_in_turn_learns_of_it),
 		cmocka_unit_test(test_closes_for_running),
 	};
 
