@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several processors, each with VTL0 and VTL1. An idle VTL0 is halted; VTL1 is entered by calls,
+ * with a function to run, and by interrupts, which it takes.
+ */
+#include "smp.h"
+
+#include "cpu.h"
+#include "guest.h"
+
+#define X2APIC		0xc00
+#define SPIV		0x1ff
+#define VECTOR_WORK	0xd8
+#define STARTUP_PAGE	8 /* SMP_TRAMPOLINE of smp_entry.S */
+#define RETURN_RESTORES 0
+
+struct hv_table {
+	uint16_t pad[3];
+	uint16_t limit;
+	uint64_t base;
+};
+
+/* HvCallEnableVpVtl and HvCallStartVirtualProcessor take the same. */
+struct context_input {
+	uint64_t partition;
+	uint32_t vp;
+	uint8_t vtl;
+	uint8_t reserved[3];
+	uint64_t rip, rsp, rflags;
+	struct hv_segment cs, ds, es, fs, gs, ss, tr, ldtr;
+	struct hv_table idtr, gdtr;
+	uint64_t efer, cr0, cr3, cr4, pat;
+};
+_Static_assert(sizeof(struct context_input) == 240, "HvCallStartVirtualProcessor");
+
+struct work {
+	void (*volatile fn)(uint64_t arg);
+	uint64_t arg;
+	unsigned vtl;
+};
+
+extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
+extern char smp_trampoline[], smp_trampoline_end[], vtl_entry[];
+void smp_long_mode(void);
+void smp_main(unsigned vp) __attribute__((noreturn));
+
+uint8_t smp_stacks[SMP_VPS][8192] PAGE_ALIGNED; /* of VTL0 */
+static uint8_t stacks1[SMP_VPS][8192] PAGE_ALIGNED;
+static uint8_t assist[SMP_VPS][PAGE_SIZE] PAGE_ALIGNED; /* of VTL1 */
+struct table_pointer smp_idt;
+
+volatile unsigned smp_taken[2][SMP_VPS];
+static volatile bool started[SMP_VPS];
+static bool entered[SMP_VPS]; /* VTL1, at least once */
+static struct work works[SMP_VPS];
+
+unsigned smp_index(void)
+{
+	return (unsigned)rdmsr(HV_MSR_VP_INDEX);
+}
+
+void smp_apic(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | X2APIC);
+	wrmsr(MSR_SPIV, SPIV);
+}
+
+/* --- interrupts --- */
+
+/*
+ * RAX and RCX are not kept by a VTL switch itself (TLFS vsm.md, "VTL Return"): a VTL that was
+ * entered by an interrupt has to give them back.
+ */
+static void hold_registers(void)
+{
+	uint64_t a = 0x1111, c = 0x2222, d = 0x3333;
+
+	__asm__ volatile("mov $300, %%r8d\n"
+			 "1:	pause\n"
+			 "	dec %%r8d\n"
+			 "	jnz 1b"
+			 : "+a"(a), "+c"(c), "+d"(d)
+			 :
+			 : "r8", "cc");
+	CHECK_EQUAL(a, 0x1111);
+	CHECK_EQUAL(c, 0x2222);
+	CHECK_EQUAL(d, 0x3333);
+}
+
+static void take(unsigned vtl)
+{
+	smp_taken[vtl][smp_index()]++;
+	hold_registers();
+	wrmsr(MSR_X2APIC_EOI, 0);
+}
+
+static void on_vtl0(struct trap_frame *f)
+{
+	(void)f;
+	take(0);
+}
+
+static void on_vtl1(struct trap_frame *f)
+{
+	(void)f;
+	take(1);
+}
+
+static void on_work(struct trap_frame *f)
+{
+	(void)f;
+	wrmsr(MSR_X2APIC_EOI, 0);
+}
+
+void smp_send_icr(unsigned vp, unsigned vtl)
+{
+	wrmsr(MSR_ICR, (uint64_t)vp << 32 | SMP_VECTOR(vtl));
+}
+
+void smp_send_cluster(unsigned vtl, uint64_t mask)
+{
+	CHECK_EQUAL(HV_STATUS(hv_call(HV_SEND_CLUSTER_IPI | HV_FAST,
+				      SMP_VECTOR(vtl) | (uint64_t)HV_VTL(vtl) << 32, mask)),
+		    HV_SUCCESS);
+}
+
+/* --- VTL1 --- */
+
+/* Whoever entered by an interrupt takes one; others may wait and enter again. */
+static void take_interrupt(unsigned vp)
+{
+	unsigned before = smp_taken[1][vp];
+
+	interrupts_on();
+	while (smp_taken[1][vp] == before)
+		pause();
+	interrupts_off();
+}
+
+static void setup1(unsigned vp)
+{
+	__asm__ volatile("lidt %0" : : "m"(smp_idt));
+	if (vp == 0)
+		hv_setup();
+	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist[vp] | HV_ENABLE);
+	smp_apic();
+	entered[vp] = true;
+}
+
+uint64_t vtl_entered(struct vtl_frame *f)
+{
+	unsigned vp = smp_index();
+	volatile struct hv_assist *a = (volatile struct hv_assist *)assist[vp];
+
+	if (!entered[vp])
+		setup1(vp);
+	else if (a->entry_reason == HV_ENTRY_CALL)
+		((void (*)(uint64_t))f->r8)(f->r9);
+	else
+		take_interrupt(vp);
+	a->rax = f->rax;
+	a->rcx = f->rcx;
+	return RETURN_RESTORES;
+}
+
+static void run_vtl1(void (*fn)(uint64_t arg), uint64_t arg)
+{
+	struct vtl_frame f = {.r8 = (uint64_t)fn, .r9 = arg};
+
+	vtl_call(&f);
+}
+
+/* --- starting --- */
+
+static void fill_tables(struct context_input *in)
+{
+	in->tr = (struct hv_segment){.limit = 0x67, .attributes = 0x8b};
+	in->ldtr = (struct hv_segment){.attributes = 0x82};
+	in->idtr = (struct hv_table){.limit = smp_idt.limit, .base = smp_idt.base};
+	in->gdtr = (struct hv_table){
+		.limit = (uint16_t)((char *)guest_gdt_end - (char *)guest_gdt - 1),
+		.base = (uint64_t)guest_gdt};
+}
+
+static uint16_t call_with_context(uint64_t code, unsigned vp, unsigned vtl)
+{
+	static struct context_input input __attribute__((aligned(256)));
+	const struct hv_segment data = {
+		.limit = UINT32_MAX, .selector = 0x10, .attributes = 0xc093};
+
+	input = (struct context_input){
+		.partition = HV_PARTITION_SELF,
+		.vp = vp,
+		.vtl = (uint8_t)vtl,
+		.rip = vtl ? (uint64_t)vtl_entry : (uint64_t)smp_long_mode,
+		.rsp = (uint64_t)(vtl ? stacks1[vp] : smp_stacks[vp]) + sizeof(stacks1[0]),
+		.rflags = 2,
+		.cs = {.limit = UINT32_MAX, .selector = 8, .attributes = 0xa09b},
+		.ds = data,
+		.es = data,
+		.fs = data,
+		.gs = data,
+		.ss = data,
+		.efer = 0x500,
+		.cr0 = 0x80010033,
+		.cr3 = (uint64_t)guest_page_tables,
+		.cr4 = 0x620,
+		.pat = UINT64_C(0x0007040600070406),
+	};
+	fill_tables(&input);
+	return HV_STATUS(hv_call(code, (uint64_t)&input, 0));
+}
+
+uint16_t smp_start(unsigned vp, unsigned vtl)
+{
+	return call_with_context(HV_START_VP, vp, vtl);
+}
+
+uint16_t smp_enable_vtl1(unsigned vp)
+{
+	return call_with_context(HV_ENABLE_VP_VTL, vp, 1);
+}
+
+void smp_send_startup(unsigned vp)
+{
+	memcpy((void *)(uintptr_t)(STARTUP_PAGE * PAGE_SIZE), smp_trampoline,
+	       (size_t)(smp_trampoline_end - smp_trampoline));
+	wrmsr(MSR_ICR, (uint64_t)vp << 32 | ICR_INIT);
+	wrmsr(MSR_ICR, (uint64_t)vp << 32 | ICR_STARTUP | STARTUP_PAGE);
+}
+
+bool smp_started(unsigned vp)
+{
+	return started[vp];
+}
+
+void smp_wait_started(unsigned vp)
+{
+	while (!started[vp])
+		pause();
+}
+
+void smp_begin(void)
+{
+	static const struct vtl_image *const image = &vtl_own_image;
+
+	trap_handle(SMP_VECTOR(0), on_vtl0);
+	trap_handle(SMP_VECTOR(1), on_vtl1);
+	trap_handle(VECTOR_WORK, on_work);
+	__asm__ volatile("sidt %0" : "=m"(smp_idt));
+	vtl_begin(image);
+	smp_apic();
+}
+
+/* --- work --- */
+
+/* Of the other processors, in VTL0; HLT and the last look at the work are one. */
+void smp_main(unsigned vp)
+{
+	struct work *w = &works[vp];
+
+	smp_apic();
+	started[vp] = true;
+	for (;;) {
+		if (!w->fn) {
+			__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+			continue;
+		}
+		interrupts_on();
+		if (w->vtl)
+			run_vtl1(w->fn, w->arg);
+		else
+			w->fn(w->arg);
+		interrupts_off();
+		w->fn = NULL;
+	}
+}
+
+void smp_run_begin(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg)
+{
+	works[vp].arg = arg;
+	works[vp].vtl = vtl;
+	works[vp].fn = fn;
+	wrmsr(MSR_ICR, (uint64_t)vp << 32 | VECTOR_WORK);
+}
+
+void smp_run_end(unsigned vp)
+{
+	while (works[vp].fn)
+		pause();
+}
+
+void smp_run(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg)
+{
+	if (vp) {
+		smp_run_begin(vp, vtl, fn, arg);
+		smp_run_end(vp);
+	} else if (vtl) {
+		run_vtl1(fn, arg);
+	} else {
+		fn(arg);
+	}
+}
+
+static void enable(uint64_t vp)
+{
+	CHECK_EQUAL(smp_enable_vtl1((unsigned)vp), HV_SUCCESS);
+}
+
+static void nothing(uint64_t arg)
+{
+	(void)arg;
+}
+
+void smp_begin_all(void)
+{
+	smp_begin();
+	for (unsigned vp = 1; vp < SMP_VPS; vp++) {
+		CHECK_EQUAL(smp_start(vp, 0), HV_SUCCESS);
+		smp_wait_started(vp);
+		smp_run(0, 1, enable, vp);
+		smp_run(vp, 1, nothing, 0);
+	}
+}
