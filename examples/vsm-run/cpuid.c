@@ -10,6 +10,7 @@
 #define TOPOLOGY_SMT  0x100 /* ECX: level types */
 #define TOPOLOGY_CORE 0x200
 #define TSC_DEADLINE  (1u << 24) /* ECX of leaf 1 */
+#define X2APIC	      (1u << 21)
 #define HTT	      (1u << 28)
 
 static struct kvm_cpuid2 *new_table(void)
@@ -38,11 +39,12 @@ static bool has_tsc_deadline(const struct machine *m)
 	       ioctl(m->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 }
 
-static void set_tsc_deadline(struct kvm_cpuid2 *t)
+/* Bits of ECX of leaf 1. */
+static void set_features(struct kvm_cpuid2 *t, uint32_t mask, bool on)
 {
 	for (uint32_t i = 0; i < t->nent; i++)
 		if (t->entries[i].function == 1)
-			t->entries[i].ecx |= TSC_DEADLINE;
+			t->entries[i].ecx = (t->entries[i].ecx & ~mask) | (on ? mask : 0);
 }
 
 /* APIC id = processor index: one socket of single-threaded cores. */
@@ -113,7 +115,9 @@ static int compose(struct machine *m, struct kvm_cpuid2 *supported, struct kvm_c
 		return -errno;
 	adjust(supported, m->options->cpus);
 	if (has_tsc_deadline(m))
-		set_tsc_deadline(supported);
+		set_features(supported, TSC_DEADLINE, true);
+	if (m->options->no_x2apic)
+		set_features(supported, X2APIC, false);
 	r = vsm_partition_compose_cpuid(m->partition, supported, composed);
 	for (unsigned i = 0; !r && i < m->options->cpus; i++)
 		r = vsm_vcpu_set_cpuid(m->cpus[i].vcpu, composed);

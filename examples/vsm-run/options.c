@@ -39,6 +39,12 @@ static const struct choice irqchips[] = {
 	{NULL, 0},
 };
 
+static const struct choice switches[] = {
+	{"on", true},
+	{"off", false},
+	{NULL, 0},
+};
+
 static const struct choice quirks[] = {
 	{"ux-is-execute", VSM_QUIRK_UX_IS_EXECUTE},
 	{NULL, 0},
@@ -185,6 +191,15 @@ static int add_quirk(struct options *o, const struct option_row *row, const char
 	return r;
 }
 
+static int set_x2apic(struct options *o, const struct option_row *row, const char *value)
+{
+	int chosen, r = choose(row, value, &chosen);
+
+	if (r == CONTINUE)
+		o->no_x2apic = !chosen;
+	return r;
+}
+
 static int set_irqchip(struct options *o, const struct option_row *row, const char *value)
 {
 	int chosen, r = choose(row, value, &chosen);
@@ -244,6 +259,7 @@ static const struct option_row rows[] = {
 	{"max-vtl", "N", "highest VTL the guest may enable, 1 or 2 (1)", set_max_vtl, NULL},
 	{"irqchip", "kernel|user", "VTL0's local APIC: KVM's or libvsm's (user)", set_irqchip,
 	 irqchips},
+	{"x2apic", "on|off", "x2APIC mode of the local APICs (on)", set_x2apic, switches},
 	{"intercept-gva", NULL, "memory intercepts name the guest-virtual address, too",
 	 set_intercept_gva, NULL},
 	{"kvm", "PATH", "the KVM device (/dev/kvm)", set_kvm, NULL},

@@ -34,6 +34,7 @@ struct options {
 	uint64_t quirks;
 	uint8_t max_vtl;
 	bool intercept_gva;
+	bool no_x2apic;
 	bool kernel_irqchip;
 	bool trace, stats, probe;
 };

@@ -49,8 +49,8 @@ VSM_API void vsm_vcpu_destroy(struct vsm_vcpu *vcpu);
 
 /*
  * Gives all of the VP's vCPUs this CPUID table (as composed by vsm_partition_compose_cpuid()), with
- * the APIC id fields of leaves 1, 0xb and 0x1f set to the VP's. Call it before the VP first runs;
- * not while it runs.
+ * the APIC id fields of leaves 1, 0xb and 0x1f set to the VP's. The library's local APICs have
+ * x2APIC mode if the table has it. Call it before the VP first runs; not while it runs.
  *
  * -EINVAL a NULL argument; -ENOMEM; errors of KVM_SET_CPUID2
  */

@@ -107,6 +107,7 @@ struct lapic {
 	uint64_t base;	     /* IA32_APIC_BASE */
 	uint32_t id;	     /* initial APIC id; does not change */
 	uint8_t maxphyaddr;  /* address bits of the guest; 0: 52, the most there can be */
+	bool no_x2apic;	     /* its CPUID does not offer the mode */
 	uint32_t reset_spiv; /* what SPIV starts as */
 
 	uint8_t tpr, sipi_vector;
@@ -129,7 +130,8 @@ struct lapic {
 /*
  * Power-on state, in xAPIC mode. software_enabled: SPIV starts as 0x1ff, now and after every INIT,
  * as Hyper-V has it for a VTL above 0, whose guests send to it without writing SPIV; else 0xff.
- * *l must have been zeroed or reset before: maxphyaddr stays.
+ * *l must have been zeroed or reset before: maxphyaddr and no_x2apic
+ * stay.
  */
 void lapic_reset(struct lapic *l, uint32_t id, bool bsp, bool software_enabled);
 

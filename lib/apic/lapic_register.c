@@ -373,6 +373,8 @@ bool base_valid(const struct lapic *l, uint64_t base)
 
 	if (base & ~(address | LAPIC_BASE_BSP | LAPIC_BASE_X2APIC | LAPIC_BASE_ENABLE))
 		return false;
+	if (base_mode(base) == MODE_X2APIC)
+		return !l->no_x2apic;
 	return base_mode(base) != MODE_INVALID;
 }
 

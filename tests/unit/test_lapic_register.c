@@ -46,6 +46,11 @@ static void base_bits(void **state)
 	assert_int_equal(msr_write(&l, LAPIC_MSR_BASE, BASE_XAPIC | UINT64_C(1) << 39), 0);
 	assert_int_equal(msr_write(&l, LAPIC_MSR_BASE, BASE_XAPIC | UINT64_C(1) << 40), -EINVAL);
 	assert_int_equal(msr_write(&l, LAPIC_MSR_BASE, BASE_DISABLED | LAPIC_BASE_X2APIC), -EINVAL);
+	l.no_x2apic = true;
+	assert_int_equal(msr_write(&l, LAPIC_MSR_BASE, BASE_XAPIC | LAPIC_BASE_X2APIC), -EINVAL);
+	assert_int_equal(msr_write(&l, LAPIC_MSR_BASE, BASE_DISABLED), 0);
+	l = apic_new(0);
+	assert_int_equal(msr_write(&l, LAPIC_MSR_BASE, BASE_XAPIC | LAPIC_BASE_X2APIC), 0);
 }
 
 static void disabling_loses_state(void **state)

@@ -169,6 +169,29 @@ static void test_bad_vcpus(void **state)
 	guest_stop(&g);
 }
 
+/* The local APICs of all VTLs offer what CPUID says. */
+static void test_cpuid_and_lapics(void **state)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[2];
+	} table = {{.nent = 2}, {{.function = 1}, {.function = 0x80000008, .eax = 0x3028}}};
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_DEFAULT);
+	for (unsigned round = 0; round < 2; round++) {
+		table.entries[0].ecx = round << 21;
+		table.entries[1].eax = round ? 0x3028 : 0;
+		assert_int_equal(vsm_vcpu_set_cpuid(g.vp, &table.head), 0);
+		for (unsigned vtl = 0; vtl < 2; vtl++) {
+			assert_int_equal(g.vp->vtls[vtl].lapic.no_x2apic, !round);
+			assert_int_equal(g.vp->vtls[vtl].lapic.maxphyaddr, round ? 40 : 0);
+		}
+	}
+	guest_stop(&g);
+}
+
 /* An in-kernel irqchip would give every VTL of a single VM a local APIC in KVM. */
 static void test_irqchip_and_single_vm(void **state)
 {
@@ -338,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_missing_capability),
 		cmocka_unit_test(test_bad_regions),
 		cmocka_unit_test(test_bad_vcpus),
+		cmocka_unit_test(test_cpuid_and_lapics),
 		cmocka_unit_test(test_irqchip_and_single_vm),
 		cmocka_unit_test(test_every_failure),
 		cmocka_unit_test(test_two_partitions),
