@@ -5,6 +5,7 @@
 
 #include "vsm/events.h"
 #include "vsm/export.h"
+#include "vsm/interrupt.h"
 #include "vsm/log.h"
 #include "vsm/memory.h"
 #include "vsm/partition.h"
