@@ -56,6 +56,7 @@ static void set_64_bit(const struct load_result *start, struct kvm_sregs *s, str
 	s->cr4 = CR4_PAE;
 	s->efer = EFER_LME_LMA;
 	r->rdi = start->info;
+	r->rsi = start->boot_params;
 	r->rsp = start->stack - 8; /* as after a call */
 }
 

@@ -15,6 +15,7 @@ int load_bad(struct loader *l, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(l->error->text, sizeof(l->error->text), format, args);
 	va_end(args);
+	l->error->file = l->image;
 	return -ENOEXEC;
 }
 
@@ -68,9 +69,29 @@ int load_allocate(struct loader *l, uint64_t from, uint64_t size, const char *wh
 	return -ENOSPC;
 }
 
+int load_allocate_high(struct loader *l, uint64_t end, uint64_t size, const char *what,
+		       uint64_t *start)
+{
+	const struct place *in_the_way;
+	uint64_t top = end < l->ram->size ? end : l->ram->size;
+
+	while (size <= top) {
+		uint64_t at = (top - size) & -PAGE;
+
+		in_the_way = find_overlap(l, at, at + size);
+		if (!in_the_way) {
+			*start = at;
+			return load_claim(l, at, size, what);
+		}
+		top = in_the_way->start;
+	}
+	load_bad(l, "no room in guest memory for %s (%llu bytes)", what, (unsigned long long)size);
+	return -ENOSPC;
+}
+
 bool load_in_image(const struct loader *l, uint64_t offset, uint64_t size)
 {
-	uint64_t whole = l->request->image.size;
+	uint64_t whole = l->image->size;
 
 	return offset <= whole && size <= whole - offset;
 }
@@ -79,7 +100,7 @@ void load_copy(struct loader *l, uint64_t offset, uint64_t file_size, uint64_t t
 	       uint64_t memory_size)
 {
 	if (file_size)
-		memcpy(l->ram->base + to, l->request->image.data + offset, file_size);
+		memcpy(l->ram->base + to, l->image->data + offset, file_size);
 	if (memory_size > file_size)
 		memset(l->ram->base + to + file_size, 0, memory_size - file_size);
 }
@@ -105,6 +126,7 @@ int load(const struct load_request *request, const struct ram *ram, struct load_
 	 struct load_error *error)
 {
 	struct loader l = {.request = request,
+			   .image = &request->image,
 			   .ram = ram,
 			   .error = error,
 			   .places = {{LOAD_HOLE_START, LOAD_HOLE_END}},
@@ -113,10 +135,15 @@ int load(const struct load_request *request, const struct ram *ram, struct load_
 	int r;
 
 	*result = (struct load_result){0};
-	if (multiboot_find(&l, &header))
+	if (linux_detect(&l))
+		return linux_load(&l, result);
+	if (request->initrd || request->vtl1)
+		r = load_bad(&l, "not a Linux kernel, which --initrd and --vtl1 are for");
+	else if (multiboot_find(&l, &header))
 		r = load_multiboot(&l, &header, result);
 	else if (!elf_detect(&l))
-		r = load_bad(&l, "neither a multiboot (version 1) image nor an ELF file");
+		r = load_bad(&l, "neither a multiboot (version 1) image nor an ELF file nor a "
+				 "Linux bzImage");
 	else if (!elf_is_64_bit(&l))
 		r = load_bad(&l, "a 32-bit ELF file without a multiboot header");
 	else

@@ -29,6 +29,9 @@ struct blob {
 
 struct load_request {
 	struct blob image;
+	const struct blob *initrd;  /* of a Linux kernel; NULL: none */
+	const struct blob *vtl1;    /* what runs before a Linux kernel; NULL: nothing */
+	unsigned cpus;		    /* told to a Linux kernel */
 	const struct blob *modules; /* each shown to the guest by name and contents */
 	unsigned module_count;	    /* at most LOAD_MODULES_MAX */
 	const char *append;
@@ -36,17 +39,19 @@ struct load_request {
 
 enum load_mode {
 	LOAD_32_BIT, /* multiboot: flat protected mode, EAX the magic, EBX the information */
-	LOAD_64_BIT, /* long mode, first 4 GiB mapped one to one, RDI the information */
+	LOAD_64_BIT, /* long mode, first 4 GiB mapped one to one, RDI `info`, RSI `boot_params` */
 };
 
 struct load_result {
 	enum load_mode mode;
 	uint64_t entry;
-	uint64_t info;			  /* multiboot information */
+	uint64_t info;			  /* multiboot information; of a payload, Linux's entry */
+	uint64_t boot_params;		  /* Linux's */
 	uint64_t gdt, page_tables, stack; /* LOAD_64_BIT; stack: its top */
 };
 
 struct load_error {
+	const struct blob *file; /* of the request: where it is */
 	char text[160];
 };
 
@@ -55,7 +60,7 @@ int load(const struct load_request *request, const struct ram *ram, struct load_
 	 struct load_error *error);
 
 #define MULTIBOOT_LOADER_MAGIC 0x2badb002
-#define LOAD_GDT_CODE	       0x08
-#define LOAD_GDT_DATA	       0x10
+#define LOAD_GDT_CODE	       0x10 /* as Linux's 64-bit boot protocol wants them */
+#define LOAD_GDT_DATA	       0x18
 
 #endif

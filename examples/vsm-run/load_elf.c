@@ -20,18 +20,17 @@ struct segment {
 
 bool elf_detect(const struct loader *l)
 {
-	return load_in_image(l, 0, EI_NIDENT) &&
-	       memcmp(l->request->image.data, ELFMAG, SELFMAG) == 0;
+	return load_in_image(l, 0, EI_NIDENT) && memcmp(l->image->data, ELFMAG, SELFMAG) == 0;
 }
 
 bool elf_is_64_bit(const struct loader *l)
 {
-	return l->request->image.data[EI_CLASS] == ELFCLASS64;
+	return l->image->data[EI_CLASS] == ELFCLASS64;
 }
 
 static int read_header(struct loader *l, struct elf *e)
 {
-	const uint8_t *data = l->request->image.data;
+	const uint8_t *data = l->image->data;
 	Elf32_Ehdr h32;
 	Elf64_Ehdr h64;
 
@@ -52,7 +51,7 @@ static int read_header(struct loader *l, struct elf *e)
 
 static int check_header(struct loader *l, const struct elf *e)
 {
-	const uint8_t *ident = l->request->image.data;
+	const uint8_t *ident = l->image->data;
 	size_t size = e->wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 
 	if (ident[EI_CLASS] != ELFCLASS32 && ident[EI_CLASS] != ELFCLASS64)
@@ -73,7 +72,7 @@ static int check_header(struct loader *l, const struct elf *e)
 
 static struct segment read_segment(const struct loader *l, const struct elf *e, unsigned index)
 {
-	const uint8_t *at = l->request->image.data + e->segments + index * e->segment_size;
+	const uint8_t *at = l->image->data + e->segments + index * e->segment_size;
 	Elf32_Phdr p32;
 	Elf64_Phdr p64;
 

@@ -3,15 +3,14 @@
 #include <string.h>
 #include "load_private.h"
 
-#define PAGE	  4096
-#define LOW_START 0x1000
-#define TABLES	  6 /* level 4, level 3, four of level 2 */
-#define PRESENT	  0x3
-#define LEAF	  0x83 /* a 2 MiB page */
+#define PAGE	4096
+#define TABLES	6 /* level 4, level 3, four of level 2 */
+#define PRESENT 0x3
+#define LEAF	0x83 /* a 2 MiB page */
 
 static const uint64_t gdt[] = {
-	0, 0x00af9b000000ffff, /* LOAD_GDT_CODE: 64 bit */
-	0x00cf93000000ffff,    /* LOAD_GDT_DATA */
+	0, 0, 0x00af9b000000ffff, /* LOAD_GDT_CODE: 64 bit */
+	0x00cf93000000ffff,	  /* LOAD_GDT_DATA */
 };
 
 static void write_tables(uint64_t *tables, uint64_t address)
@@ -29,12 +28,13 @@ static void write_tables(uint64_t *tables, uint64_t address)
 int long_mode_prepare(struct loader *l, struct load_result *result)
 {
 	uint64_t stack = 0;
-	int r = load_allocate(l, LOW_START, TABLES * PAGE, "page tables", &result->page_tables);
+	int r = load_allocate(l, LOAD_LOW_START, TABLES * PAGE, "page tables",
+			      &result->page_tables);
 
 	if (!r)
-		r = load_allocate(l, LOW_START, PAGE, "the GDT", &result->gdt);
+		r = load_allocate(l, LOAD_LOW_START, PAGE, "the GDT", &result->gdt);
 	if (!r)
-		r = load_allocate(l, LOW_START, 2 * PAGE, "a stack", &stack);
+		r = load_allocate(l, LOAD_LOW_START, 2 * PAGE, "a stack", &stack);
 	if (r)
 		return r;
 	write_tables((uint64_t *)(void *)(l->ram->base + result->page_tables), result->page_tables);

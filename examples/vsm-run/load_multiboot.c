@@ -15,8 +15,6 @@
 #define INFO_MODULES   (1u << 3)
 #define INFO_MMAP      (1u << 6)
 
-#define LOW_START      0x1000
-#define LOW_END	       0x9f000
 #define HIGH_START     LOAD_HOLE_END
 
 struct info {
@@ -39,7 +37,7 @@ static uint32_t word_at(const struct loader *l, size_t offset)
 {
 	uint32_t word;
 
-	memcpy(&word, l->request->image.data + offset, sizeof(word));
+	memcpy(&word, l->image->data + offset, sizeof(word));
 	return word;
 }
 
@@ -67,7 +65,7 @@ static bool header_at(const struct loader *l, size_t offset, struct multiboot_he
 
 bool multiboot_find(const struct loader *l, struct multiboot_header *h)
 {
-	size_t end = l->request->image.size;
+	size_t end = l->image->size;
 
 	if (end > HEADER_SEARCH)
 		end = HEADER_SEARCH;
@@ -88,8 +86,7 @@ int multiboot_load_flat(struct loader *l, const struct multiboot_header *h, uint
 	if (before > h->offset) /* also when the header is below the load address */
 		return load_bad(l, "the multiboot header's addresses contradict each other");
 	offset = h->offset - before;
-	file_size = h->load_end ? (uint64_t)h->load_end - h->load_address
-				: l->request->image.size - offset;
+	file_size = h->load_end ? (uint64_t)h->load_end - h->load_address : l->image->size - offset;
 	if (h->load_end && h->load_end < h->load_address)
 		return load_bad(l, "the multiboot header's load end is before its start");
 	if (!load_in_image(l, offset, file_size))
@@ -132,7 +129,7 @@ static int put_string(struct loader *l, const char *first, const char *second, u
 	if (!text)
 		return -ENOMEM;
 	snprintf(text, size, "%s%s%s", first, *second ? " " : "", second);
-	r = put(l, LOW_START, text, size, "the command line", address);
+	r = put(l, LOAD_LOW_START, text, size, "the command line", address);
 	free(text);
 	return r;
 }
@@ -153,7 +150,7 @@ static int put_modules(struct loader *l, struct info *info)
 			r = put_string(l, m->name, "", &entries[i].string);
 	}
 	if (!r)
-		r = put(l, LOW_START, entries, count * sizeof(entries[0]), "the module table",
+		r = put(l, LOAD_LOW_START, entries, count * sizeof(entries[0]), "the module table",
 			&info->mods_addr);
 	info->mods_count = count;
 	info->flags |= INFO_MODULES;
@@ -163,30 +160,30 @@ static int put_modules(struct loader *l, struct info *info)
 static int put_mmap(struct loader *l, struct info *info)
 {
 	struct mmap_entry map[] = {
-		{20, 0, LOW_END, 1},
-		{20, LOW_END, HIGH_START - LOW_END, 2},
+		{20, 0, LOAD_LOW_END, 1},
+		{20, LOAD_LOW_END, HIGH_START - LOAD_LOW_END, 2},
 		{20, HIGH_START, l->ram->size - HIGH_START, 1},
 	};
 
-	info->mem_lower = LOW_END / 1024;
+	info->mem_lower = LOAD_LOW_END / 1024;
 	info->mem_upper = (uint32_t)((l->ram->size - HIGH_START) / 1024);
 	info->mmap_length = sizeof(map);
 	info->flags |= INFO_MEMORY | INFO_MMAP;
-	return put(l, LOW_START, map, sizeof(map), "the memory map", &info->mmap_addr);
+	return put(l, LOAD_LOW_START, map, sizeof(map), "the memory map", &info->mmap_addr);
 }
 
 int multiboot_write_info(struct loader *l, uint64_t *out)
 {
 	struct info info = {.flags = INFO_CMDLINE};
 	uint32_t address = 0;
-	int r = put_string(l, l->request->image.name, l->request->append, &info.cmdline);
+	int r = put_string(l, l->image->name, l->request->append, &info.cmdline);
 
 	if (!r)
 		r = put_modules(l, &info);
 	if (!r)
 		r = put_mmap(l, &info);
 	if (!r)
-		r = put(l, LOW_START, &info, sizeof(info), "the boot information", &address);
+		r = put(l, LOAD_LOW_START, &info, sizeof(info), "the boot information", &address);
 	*out = address;
 	return r;
 }

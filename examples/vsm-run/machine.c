@@ -84,31 +84,60 @@ static int read_blob(const char *path, uint64_t max, struct blob *blob)
 
 static int load_blobs(struct machine *m, const struct load_request *request)
 {
-	struct load_error error = {""};
+	struct load_error error = {.text = ""};
 	int r = load(request, &m->ram, &m->start, &error);
 
 	if (r == -ENOMEM)
 		return host_error("loading the image", ENOMEM);
 	if (r)
-		say("%s: %s", m->options->image, error.text);
+		say("%s: %s", error.file == request->vtl1 ? m->options->vtl1 : m->options->image,
+		    error.text);
 	return r ? STATUS_IMAGE : 0;
+}
+
+/* What the command line names; the loader copies out of it. */
+struct files {
+	struct blob image, initrd, vtl1, modules[MODULES_MAX];
+};
+
+static int read_files(const struct options *o, struct files *f)
+{
+	int status = read_blob(o->image, o->memory, &f->image);
+
+	if (!status && o->initrd)
+		status = read_blob(o->initrd, o->memory, &f->initrd);
+	if (!status && o->vtl1)
+		status = read_blob(o->vtl1, o->memory, &f->vtl1);
+	for (unsigned i = 0; !status && i < o->module_count; i++)
+		status = read_blob(o->modules[i], o->memory, &f->modules[i]);
+	return status;
+}
+
+static void free_files(struct files *f)
+{
+	for (unsigned i = 0; i < MODULES_MAX; i++)
+		free((void *)(uintptr_t)f->modules[i].data);
+	free((void *)(uintptr_t)f->vtl1.data);
+	free((void *)(uintptr_t)f->initrd.data);
+	free((void *)(uintptr_t)f->image.data);
 }
 
 int machine_load(struct machine *m)
 {
 	const struct options *o = m->options;
-	struct blob modules[MODULES_MAX] = {{0}};
-	struct load_request request = {
-		.modules = modules, .module_count = o->module_count, .append = o->append};
-	int status = read_blob(o->image, o->memory, &request.image);
+	struct files files = {0};
+	int status = read_files(o, &files);
+	const struct load_request request = {.image = files.image,
+					     .initrd = o->initrd ? &files.initrd : NULL,
+					     .vtl1 = o->vtl1 ? &files.vtl1 : NULL,
+					     .cpus = o->cpus,
+					     .modules = files.modules,
+					     .module_count = o->module_count,
+					     .append = o->append};
 
-	for (unsigned i = 0; !status && i < o->module_count; i++)
-		status = read_blob(o->modules[i], o->memory, &modules[i]);
 	if (!status)
 		status = load_blobs(m, &request);
-	for (unsigned i = 0; i < o->module_count; i++)
-		free((void *)(uintptr_t)modules[i].data);
-	free((void *)(uintptr_t)request.image.data);
+	free_files(&files);
 	return status;
 }
 

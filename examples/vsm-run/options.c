@@ -138,6 +138,27 @@ static int set_append(struct options *o, const struct option_row *row, const cha
 	return CONTINUE;
 }
 
+static int set_kernel(struct options *o, const struct option_row *row, const char *value)
+{
+	(void)row;
+	o->image = value;
+	return CONTINUE;
+}
+
+static int set_initrd(struct options *o, const struct option_row *row, const char *value)
+{
+	(void)row;
+	o->initrd = value;
+	return CONTINUE;
+}
+
+static int set_vtl1(struct options *o, const struct option_row *row, const char *value)
+{
+	(void)row;
+	o->vtl1 = value;
+	return CONTINUE;
+}
+
 static int set_kvm(struct options *o, const struct option_row *row, const char *value)
 {
 	(void)row;
@@ -249,7 +270,11 @@ static int show_version(struct options *o, const struct option_row *row, const c
 static const struct option_row rows[] = {
 	{"mem", "SIZE", "guest memory, 2M to 3G (128M)", set_memory, NULL},
 	{"smp", "N", "processors, 1 to 8 (1)", set_cpus, NULL},
-	{"append", "STRING", "what follows the image's name on its command line", set_append, NULL},
+	{"kernel", "FILE", "the image, for those used to this name", set_kernel, NULL},
+	{"initrd", "FILE", "a Linux kernel's initramfs", set_initrd, NULL},
+	{"append", "STRING", "a Linux kernel's command line; other images' after their name",
+	 set_append, NULL},
+	{"vtl1", "FILE", "a payload that runs before Linux and installs VTL1", set_vtl1, NULL},
 	{"module", "FILE", "a multiboot module; may be repeated", add_module, NULL},
 	{"topology", "single-vm|vm-per-vtl", "where memslots live", set_topology, topologies},
 	{"enforcement", "slots|alias", "how protections reach KVM", set_enforcement, enforcements},
@@ -278,9 +303,9 @@ static int show_help(struct options *o, const struct option_row *row, const char
 
 	(void)o, (void)row, (void)value;
 	puts("usage: vsm-run [OPTION]... IMAGE\n\n"
-	     "Runs a multiboot (version 1) or static 64-bit ELF image on KVM, with Hyper-V "
-	     "Virtual\n"
-	     "Secure Mode. COM1 is standard input and output.\n");
+	     "Runs a Linux bzImage, a multiboot (version 1) or a static 64-bit ELF image on KVM, "
+	     "with\n"
+	     "Hyper-V Virtual Secure Mode. COM1 is standard input and output.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].metavar ? " " : "",
 			 rows[i].metavar ? rows[i].metavar : "");
@@ -310,15 +335,16 @@ static int check(struct options *o, int argc, char **argv, int next)
 		say("--irqchip kernel does not go with --topology single-vm");
 		return STATUS_USAGE;
 	}
-	if (argc - next > 1) {
-		say("one image, please: '%s' is too much", argv[next + 1]);
+	if (!o->image && next < argc)
+		o->image = argv[next++];
+	if (next < argc) {
+		say("one image, please: '%s' is too much", argv[next]);
 		return STATUS_USAGE;
 	}
-	if (next == argc && !o->probe) {
+	if (!o->image && !o->probe) {
 		say("no image given; see --help");
 		return STATUS_USAGE;
 	}
-	o->image = argv[next];
 	return CONTINUE;
 }
 

@@ -22,6 +22,7 @@ enum exit_status {
 
 struct options {
 	const char *image;
+	const char *initrd, *vtl1; /* NULL: none */
 	const char *modules[MODULES_MAX];
 	unsigned module_count;
 	const char *append; /* never NULL */

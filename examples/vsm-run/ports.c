@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which device answers at which port. What is not here is absent: it reads as ones. */
 #include <string.h>
+#include "acpi.h"
 #include "machine.h"
 
 #define COM1	      0x3f8
@@ -64,6 +65,20 @@ static void write_reset(struct machine *m, uint16_t port, uint32_t value)
 		machine_end(m, STATUS_OK);
 }
 
+static void write_sleep(struct machine *m, uint16_t port, uint32_t value)
+{
+	(void)port;
+	if ((value & ACPI_SLEEP_ENABLE) && (value >> 2 & 7) == ACPI_SLEEP_TYPE_S5)
+		machine_end(m, STATUS_OK);
+}
+
+/* Nothing woke the machine. */
+static uint32_t read_sleep_status(struct machine *m, uint16_t port)
+{
+	(void)m, (void)port;
+	return 0;
+}
+
 static void write_hvtest(struct machine *m, uint16_t port, uint32_t value)
 {
 	(void)port;
@@ -71,10 +86,16 @@ static void write_hvtest(struct machine *m, uint16_t port, uint32_t value)
 }
 
 static const struct port_range ranges[] = {
-	{0x064, 0x064, NULL, write_keyboard},	 {0x0f4, 0x0f4, NULL, write_debug_exit},
-	{COM1, COM1 + 7, read_com1, write_com1}, {0x510, 0x510, NULL, write_fwcfg_key},
-	{0x511, 0x511, read_fwcfg, NULL},	 {0x604, 0x604, NULL, write_pm1a},
-	{0xcf9, 0xcf9, NULL, write_reset},	 {HVTEST_PORT, HVTEST_PORT, NULL, write_hvtest},
+	{ACPI_SLEEP_CONTROL, ACPI_SLEEP_CONTROL, NULL, write_sleep},
+	{ACPI_SLEEP_STATUS, ACPI_SLEEP_STATUS, read_sleep_status, NULL},
+	{0x064, 0x064, NULL, write_keyboard},
+	{0x0f4, 0x0f4, NULL, write_debug_exit},
+	{COM1, COM1 + 7, read_com1, write_com1},
+	{0x510, 0x510, NULL, write_fwcfg_key},
+	{0x511, 0x511, read_fwcfg, NULL},
+	{0x604, 0x604, NULL, write_pm1a},
+	{ACPI_RESET, ACPI_RESET, NULL, write_reset},
+	{HVTEST_PORT, HVTEST_PORT, NULL, write_hvtest},
 };
 
 static const struct port_range *find(uint16_t port)
