@@ -4,11 +4,11 @@
  * PM timer and no fixed event, so a guest looks for none of them.
  */
 #include "acpi.h"
+#include "ioapic.h"
 #include <stddef.h>
 #include <string.h>
 
 #define APIC_ADDRESS	0xfee00000
-#define IOAPIC_ADDRESS	0xfec00000
 
 #define GAS_IO		1
 #define GAS_BYTE	1 /* access size */

@@ -36,11 +36,10 @@ static void on_io(struct cpu *c, struct kvm_run *run)
 			    run->io.direction == KVM_EXIT_IO_OUT, data);
 }
 
-/* There is nothing but memory and, inside the library or KVM, the APICs. */
+/* There is nothing but memory, the I/O APIC and, inside the library or KVM, the local APICs. */
 static void on_mmio(struct cpu *c, struct kvm_run *run)
 {
-	(void)c;
-	if (!run->mmio.is_write)
+	if (!irq_mmio(c->machine, run) && !run->mmio.is_write)
 		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 }
 

@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include "file.h"
+#include "input.h"
 #include "machine.h"
 #include "say.h"
 
@@ -61,10 +63,14 @@ int machine_open(struct machine *m, const struct options *o)
 
 	*m = (struct machine){
 		.options = o, .kvm_fd = -1, .vm_fd = -1, .memory_fd = -1, .status = -1};
+	m->input.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->input.wake_fd < 0)
+		return host_error("making an eventfd", errno);
 	pthread_mutex_init(&m->devices, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	m->start_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	serial_init(&m->serial, STDIN_FILENO, STDOUT_FILENO);
+	irq_setup(m);
 	fwcfg_init(&m->fwcfg, o->memory, o->cpus);
 	return make_memory(m);
 }
@@ -251,6 +257,7 @@ void machine_end(struct machine *m, int status)
 
 	atomic_compare_exchange_strong(&m->status, &none, status);
 	atomic_store(&m->ended, true);
+	input_wake(&m->input);
 	for (unsigned i = 0; i < m->options->cpus; i++)
 		vsm_vcpu_kick(m->cpus[i].vcpu);
 }
@@ -274,12 +281,15 @@ int machine_run(struct machine *m)
 	int r;
 
 	sigaction(KICK_SIGNAL, &kick, NULL);
-	r = start_threads(m);
+	r = -input_start(m);
+	if (!r)
+		r = start_threads(m);
 	if (r)
 		machine_end(m, host_error("starting a thread", r));
 	for (unsigned i = 0; i < m->options->cpus; i++)
 		if (m->cpus[i].has_thread)
 			pthread_join(m->cpus[i].thread, NULL);
+	input_stop(m);
 	return atomic_load(&m->status);
 }
 
@@ -297,5 +307,6 @@ void machine_close(struct machine *m)
 	if (m->ram.base)
 		munmap(m->ram.base, m->ram.size);
 	close_fd(m->memory_fd);
+	close_fd(m->input.wake_fd);
 	pthread_mutex_destroy(&m->devices);
 }

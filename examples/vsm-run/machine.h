@@ -8,6 +8,8 @@
 #include <vsm/vsm.h>
 #include "fwcfg.h"
 #include "hvtest.h"
+#include "input.h"
+#include "ioapic.h"
 #include "load.h"
 #include "options.h"
 #include "serial.h"
@@ -33,13 +35,16 @@ struct machine {
 	struct cpu cpus[CPUS_MAX];
 	uint64_t start_ns;
 
-	pthread_mutex_t devices; /* the three below */
+	pthread_mutex_t devices; /* those below, down to hvtest */
 	struct serial serial;
+	struct ioapic ioapic; /* unless KVM has its own */
 	struct fwcfg fwcfg;
+	uint8_t cmos_register;
 	struct hvtest hvtest;
+	struct input input;
 
 	atomic_bool ended;
-	atomic_int status;   /* valid once ended */
+	atomic_int status; /* valid once ended */
 };
 
 /* 0 with the machine ready to run, or the exit status, everything said. */
@@ -58,9 +63,11 @@ void machine_close(struct machine *m);
 
 /* --- its parts --- */
 
-int boot_setup(struct machine *m);  /* boot.c: registers of processor 0 */
-int cpuid_setup(struct machine *m); /* cpuid.c: every processor's CPUID */
-void *cpu_thread(void *cpu);	    /* cpu.c */
+int boot_setup(struct machine *m);		       /* boot.c: registers of processor 0 */
+int cpuid_setup(struct machine *m);		       /* cpuid.c: every processor's CPUID */
+void *cpu_thread(void *cpu);			       /* cpu.c */
+void irq_setup(struct machine *m);		       /* irq.c: COM1's interrupt line */
+bool irq_mmio(struct machine *m, struct kvm_run *run); /* false: not the I/O APIC's */
 void port_access(struct machine *m, uint16_t port, unsigned size, bool write,
 		 void *data);					       /* ports.c */
 void report_trace(void *machine, const struct vsm_trace_event *event); /* report.c */

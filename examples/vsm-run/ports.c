@@ -2,6 +2,7 @@
 /* Which device answers at which port. What is not here is absent: it reads as ones. */
 #include <string.h>
 #include "acpi.h"
+#include "cmos.h"
 #include "machine.h"
 
 #define COM1	      0x3f8
@@ -79,6 +80,18 @@ static uint32_t read_sleep_status(struct machine *m, uint16_t port)
 	return 0;
 }
 
+static void write_cmos_register(struct machine *m, uint16_t port, uint32_t value)
+{
+	(void)port;
+	m->cmos_register = value & 0x7f;
+}
+
+static uint32_t read_cmos(struct machine *m, uint16_t port)
+{
+	(void)port;
+	return cmos_read(m->cmos_register, time(NULL));
+}
+
 static void write_hvtest(struct machine *m, uint16_t port, uint32_t value)
 {
 	(void)port;
@@ -88,6 +101,8 @@ static void write_hvtest(struct machine *m, uint16_t port, uint32_t value)
 static const struct port_range ranges[] = {
 	{ACPI_SLEEP_CONTROL, ACPI_SLEEP_CONTROL, NULL, write_sleep},
 	{ACPI_SLEEP_STATUS, ACPI_SLEEP_STATUS, read_sleep_status, NULL},
+	{0x070, 0x070, NULL, write_cmos_register},
+	{0x071, 0x071, read_cmos, NULL},
 	{0x064, 0x064, NULL, write_keyboard},
 	{0x0f4, 0x0f4, NULL, write_debug_exit},
 	{COM1, COM1 + 7, read_com1, write_com1},

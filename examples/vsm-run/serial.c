@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A 16550A as far as polled drivers and their probing need it (National PC16550D data sheet). */
+/*
+ * A 16550A as far as drivers and their probing need it (National PC16550D data sheet). A byte that
+ * is sent is gone at once, and one is received when the last was read: FIFOs would hold nothing.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -17,11 +20,16 @@ enum {
 };
 
 #define IER_MASK      0x0f
+#define IER_RECEIVED  0x01
+#define IER_EMPTY     0x02
 #define FCR_ENABLE    0x01
 #define IIR_NONE      0x01
+#define IIR_EMPTY     0x02
+#define IIR_RECEIVED  0x04
 #define IIR_FIFO      0xc0
 #define LCR_DIVISOR   0x80
 #define MCR_MASK      0x1f
+#define MCR_OUT2      0x08 /* on a PC: lets the interrupt out */
 #define MCR_LOOP      0x10
 #define LSR_READY     0x01
 #define LSR_EMPTY     0x60 /* THRE, TEMT */
@@ -41,26 +49,70 @@ static void send_byte(const struct serial *s, uint8_t byte)
 	while (n < 0 && errno == EINTR);
 }
 
-/* Takes a byte from the line, if one waits and the last was read. */
-static void receive(struct serial *s)
+/* What interrupts, most urgent first. */
+static uint8_t cause(const struct serial *s)
+{
+	if ((s->interrupts & IER_RECEIVED) && s->has_received)
+		return IIR_RECEIVED;
+	return (s->interrupts & IER_EMPTY) && s->sent ? IIR_EMPTY : IIR_NONE;
+}
+
+static void update_interrupt(struct serial *s)
+{
+	bool high = cause(s) != IIR_NONE && (s->modem & MCR_OUT2) && !(s->modem & MCR_LOOP);
+
+	if (high == s->interrupt)
+		return;
+	s->interrupt = high;
+	if (s->on_interrupt)
+		s->on_interrupt(s->ctx, high);
+}
+
+bool serial_has_room(const struct serial *s)
+{
+	return !s->has_received && s->in_fd >= 0;
+}
+
+void serial_receive(struct serial *s)
 {
 	struct pollfd p = {.fd = s->in_fd, .events = POLLIN};
 	ssize_t n;
 
-	if (s->has_received || s->in_fd < 0 || poll(&p, 1, 0) <= 0)
+	if (!serial_has_room(s) || poll(&p, 1, 0) <= 0)
 		return;
 	n = read(s->in_fd, &s->received, 1);
 	if (n == 1)
 		s->has_received = true;
 	else if (n == 0 || errno != EINTR)
 		s->in_fd = -1;
+	update_interrupt(s);
 }
 
 static uint8_t read_data(struct serial *s)
 {
-	receive(s);
+	uint8_t byte;
+
+	serial_receive(s);
+	byte = s->received;
+	if (!s->has_received)
+		return byte;
 	s->has_received = false;
-	return s->received;
+	serial_receive(s);
+	update_interrupt(s);
+	if (!s->has_received && s->on_room)
+		s->on_room(s->ctx);
+	return byte;
+}
+
+/* Looking at the cause "empty" ends it. */
+static uint8_t read_cause(struct serial *s)
+{
+	uint8_t is = cause(s);
+
+	if (is == IIR_EMPTY)
+		s->sent = false;
+	update_interrupt(s);
+	return is | (s->fifo & FCR_ENABLE ? IIR_FIFO : 0);
 }
 
 /* With the loop closed, the modem outputs are the modem inputs. */
@@ -83,13 +135,13 @@ uint8_t serial_read(struct serial *s, unsigned reg)
 	case REG_IER:
 		return s->interrupts;
 	case REG_IIR:
-		return IIR_NONE | (s->fifo & FCR_ENABLE ? IIR_FIFO : 0);
+		return read_cause(s);
 	case REG_LCR:
 		return s->line;
 	case REG_MCR:
 		return s->modem;
 	case REG_LSR:
-		receive(s);
+		serial_receive(s);
 		return LSR_EMPTY | (s->has_received ? LSR_READY : 0);
 	case REG_MSR:
 		return modem_status(s);
@@ -106,6 +158,16 @@ static void write_data(struct serial *s, uint8_t value)
 	} else {
 		send_byte(s, value);
 	}
+	s->sent = true;
+	update_interrupt(s);
+}
+
+/* Asking for the interrupt while nothing is being sent gives it. */
+static void write_interrupts(struct serial *s, uint8_t value)
+{
+	s->sent |= (value & ~s->interrupts & IER_EMPTY) != 0;
+	s->interrupts = value & IER_MASK;
+	update_interrupt(s);
 }
 
 void serial_write(struct serial *s, unsigned reg, uint8_t value)
@@ -119,7 +181,7 @@ void serial_write(struct serial *s, unsigned reg, uint8_t value)
 		write_data(s, value);
 		break;
 	case REG_IER:
-		s->interrupts = value & IER_MASK;
+		write_interrupts(s, value);
 		break;
 	case REG_IIR:
 		s->fifo = value;
@@ -129,6 +191,7 @@ void serial_write(struct serial *s, unsigned reg, uint8_t value)
 		break;
 	case REG_MCR:
 		s->modem = value & MCR_MASK;
+		update_interrupt(s);
 		break;
 	case REG_SCR:
 		s->scratch = value;
