@@ -149,6 +149,33 @@ int machine_load(struct machine *m)
 
 /* --- creation --- */
 
+/*
+ * A PC's firmware leaves the 8259s with all inputs masked; KVM's start with none, and would send
+ * COM1's interrupt a second time, with a vector nobody has set.
+ */
+static int mask_pics(int vm_fd)
+{
+	static const uint32_t chips[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
+	struct kvm_irqchip chip;
+
+	for (size_t i = 0; i < sizeof(chips) / sizeof(chips[0]); i++) {
+		chip = (struct kvm_irqchip){.chip_id = chips[i]};
+		if (ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
+			return -errno;
+		chip.chip.pic.imr = 0xff;
+		if (ioctl(vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int create_irqchip(struct machine *m)
+{
+	int r = ioctl(m->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0 ? -errno : mask_pics(m->vm_fd);
+
+	return r ? host_error("making KVM's interrupt controllers", -r) : 0;
+}
+
 static int create_vm(struct machine *m)
 {
 	uint64_t map_address = MAP_ADDRESS;
@@ -162,9 +189,7 @@ static int create_vm(struct machine *m)
 	/* Only Intel processors need the two; where KVM does not know them, nothing does. */
 	ioctl(m->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &map_address);
 	ioctl(m->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
-	if (m->options->kernel_irqchip && ioctl(m->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return host_error("making KVM's interrupt controllers", errno);
-	return 0;
+	return m->options->kernel_irqchip ? create_irqchip(m) : 0;
 }
 
 static int create_partition(struct machine *m)
