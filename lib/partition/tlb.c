@@ -2,13 +2,8 @@
 /* TLB flushes across VPs, and TLB locks. */
 #include "partition/tlb.h"
 
-#include <time.h>
-
 #include "partition/hold.h"
 #include "vcpu/vcpu.h"
-
-#define NS_PER_S UINT64_C(1000000000)
-#define WAIT_NS	 (NS_PER_S / 1000)
 
 bool tlb_locked(const struct vsm_vcpu *vp, unsigned vtl)
 {
@@ -54,21 +49,27 @@ void tlb_release(struct vsm_vcpu *vp, unsigned holder)
 		tlb_unlocked(p);
 }
 
+/* Who waits sleeps, or has not looked since it began to. */
 void tlb_unlocked(struct vsm_partition *p)
 {
 	p->tlb_unlocks++;
-	pthread_cond_broadcast(&p->vcpu_moved);
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i] && vcpu_active(p->vps[i])->tlb_wait.waits)
+			partition_wake_vp(p->vps[i]);
 }
 
-void tlb_wait(struct vsm_partition *p)
+void tlb_wait(struct vsm_vcpu *vp, uint64_t rip)
 {
-	uint64_t before = p->tlb_unlocks, until = p->host->ops->clock_ns(p->host) + WAIT_NS;
-	const struct timespec end = {.tv_sec = (time_t)(until / NS_PER_S),
-				     .tv_nsec = (long)(until % NS_PER_S)};
-	int r = 0;
+	vcpu_active(vp)->tlb_wait =
+		(struct tlb_wait){.waits = true, .rip = rip, .unlocks = vp->partition->tlb_unlocks};
+}
 
-	while (!r && p->tlb_unlocks == before)
-		r = pthread_cond_clockwait(&p->vcpu_moved, &p->lock, CLOCK_MONOTONIC, &end);
+bool tlb_waiting(const struct vsm_vcpu *vp, uint64_t *rip)
+{
+	const struct tlb_wait *w = &vp->vtls[vp->active_vtl].tlb_wait;
+
+	*rip = w->rip;
+	return w->waits && w->unlocks == vp->partition->tlb_unlocks;
 }
 
 void tlb_mark(struct vsm_vcpu *vp, unsigned vtl)

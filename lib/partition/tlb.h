@@ -8,6 +8,7 @@
 #define VSM_LIB_PARTITION_TLB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct vsm_partition;
 struct vsm_vcpu;
@@ -28,10 +29,13 @@ void tlb_release(struct vsm_vcpu *vp, unsigned holder);
 void tlb_unlocked(struct vsm_partition *p);
 
 /*
- * Waits, with the partition's lock given up, until a lock is gone; or for a moment: kicks,
- * interrupts and signals cannot end the wait, and the caller looks for them in between.
+ * The active VTL of the VP has made a request that waits, and makes it again from `rip`. The run
+ * loop sleeps for as long as tlb_waiting() says.
  */
-void tlb_wait(struct vsm_partition *p);
+void tlb_wait(struct vsm_vcpu *vp, uint64_t rip);
+
+/* Does the active VTL wait, and no lock has gone since? *rip: of its request. */
+bool tlb_waiting(const struct vsm_vcpu *vp, uint64_t *rip);
 
 /*
  * Translations of `vtl` and the VTLs below, whose tables it may have changed, are dropped before

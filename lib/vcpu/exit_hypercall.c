@@ -125,7 +125,7 @@ static int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 		set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + OUT_LENGTH : c->rip);
 		trace_hypercall(vp, &result);
 		if (result.blocked)
-			tlb_wait(vp->partition);
+			tlb_wait(vp, c->rip);
 		return EXIT_RESUME;
 	case HYPERCALL_VTL_CALL:
 		return do_switch(vp, c, true, result.control);

@@ -10,6 +10,7 @@
 #include "hv/vsm.h"
 #include "msr/ref_tsc.h"
 #include "partition/hold.h"
+#include "partition/tlb.h"
 #include "timer/stimer.h"
 #include "vcpu/startup.h"
 #include "vcpu/switch.h"
@@ -72,7 +73,8 @@ static bool vtl_idle(const struct vp_vtl *v)
 	for (unsigned i = 0; i < STIMER_COUNT; i++)
 		if (v->stimers[i].due_ns != STIMER_NONE)
 			return false;
-	return lapic_idle(&v->lapic) && !v->entry_pending && !v->halted && !v->retired.armed;
+	return lapic_idle(&v->lapic) && !v->entry_pending && !v->halted && !v->tlb_wait.waits &&
+	       !v->retired.armed;
 }
 
 bool interrupt_none(struct vsm_vcpu *vp)
@@ -133,17 +135,17 @@ int interrupt_halt(struct vsm_vcpu *vp, bool *interruptible)
 }
 
 /*
- * An event that is on its way into the vCPU ends it, and so does somebody who moved RIP: the VMM,
- * or a higher VTL that gave the lower one something else to do.
+ * What ends a halt or another wait at an instruction: an event that is on its way into the vCPU,
+ * and somebody who moved RIP: the VMM, or a higher VTL that gave the lower one something else to do.
  */
-static bool halt_over(struct vp_vtl *v)
+static bool disturbed(struct vp_vtl *v, uint64_t rip)
 {
 	struct kvm_vcpu_events *e;
 	struct kvm_regs *regs;
 
 	if (v->lapic.events & LAPIC_EVENT_NMI)
 		return true;
-	if (vtl_cpu_regs(&v->cpu, &regs) || regs->rip != v->halt_rip)
+	if (vtl_cpu_regs(&v->cpu, &regs) || regs->rip != rip)
 		return true;
 	if ((regs->rflags & CPU_RFLAGS_IF) && lapic_highest(&v->lapic) >= 0)
 		return true;
@@ -155,8 +157,17 @@ bool interrupt_halted(struct vsm_vcpu *vp)
 {
 	struct vp_vtl *v = vcpu_active(vp);
 
-	v->halted = v->halted && !halt_over(v);
+	v->halted = v->halted && !disturbed(v, v->halt_rip);
 	return v->halted;
+}
+
+bool interrupt_waiting(struct vsm_vcpu *vp)
+{
+	struct vp_vtl *v = vcpu_active(vp);
+	uint64_t rip;
+
+	v->tlb_wait.waits = tlb_waiting(vp, &rip) && !disturbed(v, rip);
+	return v->tlb_wait.waits;
 }
 
 /* --- time --- */

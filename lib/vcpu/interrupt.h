@@ -75,4 +75,7 @@ int interrupt_halt(struct vsm_vcpu *vp, bool *interruptible);
 /* Is the active VTL halted, and nothing there that ends it? */
 bool interrupt_halted(struct vsm_vcpu *vp);
 
+/* The same for a request of its that waits for a TLB lock to go. */
+bool interrupt_waiting(struct vsm_vcpu *vp);
+
 #endif

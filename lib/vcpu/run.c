@@ -5,7 +5,8 @@
  * The partition's lock is held all the time but inside KVM_RUN. One round:
  *
  *   kicked? -> return      INIT, SIPI? -> startup      a higher VTL due? -> switch
- *   halted? -> sleep       a store to finish? -> intercept/      interrupt? -> KVM_INTERRUPT
+ *   halted, or waiting for a TLB lock? -> sleep
+ *        a store to finish? -> intercept/      interrupt? -> KVM_INTERRUPT
  *   gate: memslots show this VTL's view      timers: arm the event loop
  *   KVM_RUN -> exit_handle()
  */
@@ -108,15 +109,21 @@ static int finish_instruction(struct vsm_vcpu *vp)
 	return r ? r : exit_handle(vp);
 }
 
-/* Halted, or not started: nothing to run until something comes. */
+/* Nothing to run until something comes. */
+static int sleep_on(struct vsm_vcpu *vp)
+{
+	gate_forget(vp);
+	return kick_sleep(vp, vp->deadline);
+}
+
+/* Halted, or not started. */
 static int idle(struct vsm_vcpu *vp)
 {
 	if (vp->started && (vp->partition->flags & VSM_PARTITION_HLT_EXITS)) {
 		vcpu_active(vp)->cpu.run->exit_reason = KVM_EXIT_HLT;
 		return EXIT_TO_VMM;
 	}
-	gate_forget(vp);
-	return kick_sleep(vp, vp->deadline);
+	return sleep_on(vp);
 }
 
 /* Which VTL, and whether at all. ENTER_AGAIN: into the guest with the active one. */
@@ -138,6 +145,8 @@ static int choose(struct vsm_vcpu *vp)
 	due = switch_due(vp);
 	if (due != vp->active_vtl)
 		return half_done ? finish_instruction(vp) : switch_interrupt(vp, due);
+	if (interrupt_waiting(vp))
+		return sleep_on(vp);
 	return interrupt_halted(vp) ? idle(vp) : ENTER_AGAIN;
 }
 

@@ -8,6 +8,7 @@
 
 #include "msr/synthetic.h"
 #include "partition/options.h"
+#include "partition/tlb.h"
 #include "vcpu/startup.h"
 
 /*
@@ -190,7 +191,11 @@ void vsm_vcpu_destroy(struct vsm_vcpu *vcpu)
 	/* Another VP may be looking at this one's state. */
 	while (vcpu->holds)
 		pthread_cond_wait(&p->vcpu_moved, &p->lock);
+	/* What it locked must not stay locked, nor wait for it who asked for its TLB. */
+	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++)
+		tlb_release(vcpu, vtl);
 	p->vps[vcpu->index] = NULL;
+	tlb_unlocked(p);
 	free_vcpu(vcpu);
 	pthread_mutex_unlock(&p->lock);
 }

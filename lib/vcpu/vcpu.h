@@ -20,6 +20,13 @@ struct page_step {
 	struct violation_page open[VIOLATION_PAGES];
 };
 
+/* A request that waits for a TLB lock to go: partition/tlb.c. */
+struct tlb_wait {
+	bool waits;
+	uint64_t rip;	  /* of the `out` that makes it again */
+	uint64_t unlocks; /* the partition's when it found the lock */
+};
+
 /* State of a VP that each VTL has for itself. */
 struct vp_vtl {
 	struct vtl_cpu cpu;
@@ -32,6 +39,7 @@ struct vp_vtl {
 						*/
 	struct vsm_vcpu *inhibitor[VSM_VTL_COUNT]; /* partition/tlb.c: who locked it besides */
 	bool inhibits;				   /* this VTL may have locked others so */
+	struct tlb_wait tlb_wait;
 	uint64_t vina;			       /* HV_REGISTER_VSM_VINA */
 	uint64_t cr_intercept_control, cr_intercept_masks[3];
 	bool entry_pending; /* must be entered: a message or interrupt waits that a lower VTL may
