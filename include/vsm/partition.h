@@ -81,14 +81,14 @@ struct vsm_partition_options {
 				   default, 0xE7 */
 	uint32_t max_vps;	/* VPs the VMM may create; 0 means 1 */
 	uint32_t first_slot;	/* memslot ids below this one stay the VMM's, in vm_fd */
-	int kick_signal; /* signal that brings a vcpu's thread out of the guest: see
+	int kick_signal;	/* signal that brings a vcpu's thread out of the guest: see
 			    vsm_vcpu_kick(). The library sends it for timers and interrupts too.
 			    0: none; they are then noticed when the vcpu next exits */
-	uint64_t flags;	 /* VSM_PARTITION_* */
-	uint64_t quirks; /* VSM_QUIRK_* */
-	vsm_log_fn log;	 /* may be NULL */
-	vsm_trace_fn trace; /* may be NULL */
-	void *callback_ctx; /* first argument of both */
+	uint64_t flags;		/* VSM_PARTITION_* */
+	uint64_t quirks;	/* VSM_QUIRK_* */
+	vsm_log_fn log;		/* may be NULL */
+	vsm_trace_fn trace;	/* may be NULL */
+	void *callback_ctx;	/* first argument of both */
 	enum vsm_unsupported_intercepts unsupported_intercepts;
 };
 
@@ -116,9 +116,12 @@ VSM_API void vsm_partition_destroy(struct vsm_partition *partition);
  * Resets the partition as far as it is the library's: first guest memory is zeroed (ROM excepted)
  * if an enabled VTL has ZeroMemoryOnReset set, as it does unless its guest cleared that; then every
  * VTL above 0 is disabled, its protections are dropped, all overlay pages are hidden, and synthetic
- * MSRs, SynICs, the library's local APICs and intercepts are as after vsm_vcpu_create(). Each VP is
- * in VTL0. VTL0's vCPU state (and an in-kernel irqchip) is the VMM's to reset, through
- * vsm_vcpu_fd(). A dead partition stays dead. Any thread, while no vcpu is inside vsm_vcpu_run().
+ * MSRs, SynICs and what waits in them, synthetic timers, the library's local APICs, TLB locks and
+ * intercepts are as after vsm_vcpu_create(). Each VP is in VTL0 and waits for INIT and SIPI if it
+ * did then. What the VMM connected, mapped and counts stays: ports, memory, views, statistics; so
+ * does reference time, which goes on. VTL0's vCPU state (and an in-kernel irqchip) is the VMM's to
+ * set, through vsm_vcpu_fd(), before this call or after it. A dead partition stays dead. Any
+ * thread, while no vcpu is inside vsm_vcpu_run().
  *
  * -EINVAL NULL; -EBUSY a vcpu runs; errors of mmap(2), mprotect(2) and KVM's ioctls: the partition
  * is then dead

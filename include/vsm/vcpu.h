@@ -57,6 +57,24 @@ VSM_API void vsm_vcpu_destroy(struct vsm_vcpu *vcpu);
 VSM_API int vsm_vcpu_set_cpuid(struct vsm_vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
 
 /*
+ * Resets the VP as far as it is the library's, while the others go on: every VTL above 0 is
+ * disabled on it, its overlay pages are hidden, its synthetic MSRs, SynIC, synthetic timers,
+ * messages that wait, TLB locks, intercepts and local APIC (the library's) are as after
+ * vsm_vcpu_create(), and it waits for INIT and SIPI if it did then. It is in VTL0, which keeps what
+ * the partition's higher VTLs forbid it; only vsm_partition_reset() takes those away. VTL0's vCPU
+ * state is the VMM's to set, through vsm_vcpu_fd(), before this call or after it; state that the
+ * VTLs share and that a higher VTL held last is lost. An instruction that an exit to the VMM left
+ * half-done is ended without effect on the registers. Any thread, while the VP is not inside
+ * vsm_vcpu_run().
+ *
+ * -EINVAL NULL; -EBUSY it is; errors of mmap(2), mprotect(2) and KVM's ioctls: the partition is
+ * then dead
+ *
+ * Rests on: TLFS vsm.md, "VTL Enablement"; HvCallDisableVpVtl for each VTL above 0.
+ */
+VSM_API int vsm_vcpu_reset(struct vsm_vcpu *vcpu);
+
+/*
  * The KVM vCPU fd of one VTL of the VP, for the VMM to read and write state while the VP is outside
  * vsm_vcpu_run(): KVM_SET_REGS, KVM_SET_MP_STATE, KVM_GET_XSAVE, ... The fd stays the library's:
  * KVM_RUN on it and closing it are not allowed.

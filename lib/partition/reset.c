@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* vsm_partition_reset(). */
+/* vsm_partition_reset() and vsm_vcpu_reset(). */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "hv/vsm.h"
 #include "msr/synthetic.h"
+#include "vcpu/startup.h"
 #include "vcpu/vcpu.h"
-#include "vtl/disable.h"
+#include "vtl/enable.h"
+#include "vtl/reset.h"
 
 static bool someone_runs(const struct vsm_partition *p)
 {
@@ -43,6 +45,9 @@ static int reset_vp(struct vsm_vcpu *vp)
 
 	vp->active_vtl = 0;
 	vp->enabled_vtls = 1;
+	vp->nudged = false;
+	vp->deadline = KVM_NEVER;
+	startup_reset(vp);
 	for (unsigned vtl = 0; !r && vtl < vp->partition->vtl_count; vtl++)
 		r = vtl_reset_vp(vp, vtl);
 	return r;
@@ -91,5 +96,39 @@ int vsm_partition_reset(struct vsm_partition *partition)
 	pthread_mutex_lock(&partition->lock);
 	r = reset(partition);
 	pthread_mutex_unlock(&partition->lock);
+	return r;
+}
+
+/* What the VP's higher VTLs had asked for on it counts no more. */
+static int reset_one(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+	int r = reset_vp(vp);
+
+	for (unsigned vtl = 0; !r && vtl < p->vtl_count; vtl++)
+		r = vtl_update_mbec(p, vtl);
+	if (!r)
+		r = msr_filter_update(p);
+	if (r)
+		partition_die(p, "VP %u: the reset failed: %s", vp->index, strerrorname_np(-r));
+	else
+		partition_log(p, VSM_LOG_INFO, "VP %u: reset", vp->index);
+	return r;
+}
+
+int vsm_vcpu_reset(struct vsm_vcpu *vcpu)
+{
+	struct vsm_partition *p;
+	int r;
+
+	if (!vcpu)
+		return -EINVAL;
+	p = vcpu->partition;
+	pthread_mutex_lock(&p->lock);
+	/* Another VP may be looking at this one's state. */
+	while (vcpu->holds)
+		pthread_cond_wait(&p->vcpu_moved, &p->lock);
+	r = atomic_load(&vcpu->thread) ? -EBUSY : reset_one(vcpu);
+	pthread_mutex_unlock(&p->lock);
 	return r;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "hv/vsm.h"
+#include "registers/msr.h"
 #include "vcpu/interrupt.h"
 #include "vcpu/vcpu.h"
 
@@ -25,17 +26,36 @@ struct vp_reset {
 #define SIPI_SELECTOR_SHIFT 8
 #define SIPI_BASE_SHIFT	    12
 
+/* Those that this host does not have are not there to reset. */
+static void remember_msrs(struct vsm_vcpu *vp)
+{
+	static const uint32_t msrs[] = {0x3a /* FEATURE_CONTROL */, 0x1a0 /* MISC_ENABLE */};
+	struct vp_reset_msrs *made = &vp->reset_msrs;
+
+	for (size_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+		made->index[made->count] = msrs[i];
+		if (!vtl_cpu_read_msr(&vp->vtls[0].cpu, msrs[i], &made->value[made->count]))
+			made->count++;
+	}
+}
+
+/* With KVM's local APIC it is KVM that is asked. */
+void startup_reset(struct vsm_vcpu *vp)
+{
+	vp->started = vp->starts && !vp->partition->kernel_irqchip;
+}
+
 int startup_init(struct vsm_vcpu *vp, bool started)
 {
 	const struct kvm_host *h = vp->partition->host;
 	int fd = vp->vtls[0].cpu.fd, r;
 
-	vp->started = started || vp->index == 0;
+	vp->starts = started || vp->index == 0;
+	startup_reset(vp);
+	remember_msrs(vp);
 	vp->reset = calloc(1, sizeof(*vp->reset));
 	if (!vp->reset)
 		return -ENOMEM;
-	if (vp->partition->kernel_irqchip)
-		vp->started = false; /* ask KVM */
 	r = h->ops->get_regs(h, fd, &vp->reset->regs);
 	if (!r)
 		r = h->ops->get_sregs(h, fd, &vp->reset->sregs);

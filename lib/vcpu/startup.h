@@ -15,6 +15,9 @@ struct vsm_vcpu;
 int startup_init(struct vsm_vcpu *vp, bool started);
 void startup_free(struct vsm_vcpu *vp);
 
+/* Who waits for SIPI does so again. */
+void startup_reset(struct vsm_vcpu *vp);
+
 /*
  * INIT and SIPI for this VTL are to be dropped: they can reset VTL0 only, and neither a VP with a
  * higher VTL enabled nor one of a partition whose higher VTL has denied it.

@@ -29,7 +29,7 @@ struct tlb_wait {
 
 /* State of a VP that each VTL has for itself. */
 struct vp_vtl {
-	struct vtl_cpu cpu;
+	struct vtl_cpu cpu; /* first: vtl/reset.c */
 	struct synic synic;
 	struct stimer stimers[STIMER_COUNT];
 	struct lapic lapic;
@@ -40,14 +40,14 @@ struct vp_vtl {
 	struct vsm_vcpu *inhibitor[VSM_VTL_COUNT]; /* partition/tlb.c: who locked it besides */
 	bool inhibits;				   /* this VTL may have locked others so */
 	struct tlb_wait tlb_wait;
-	uint64_t vina;			       /* HV_REGISTER_VSM_VINA */
+	uint64_t vina; /* HV_REGISTER_VSM_VINA */
 	uint64_t cr_intercept_control, cr_intercept_masks[3];
 	bool entry_pending; /* must be entered: a message or interrupt waits that a lower VTL may
 			       not hold up */
 	struct retired_store retired;
 	bool stepping; /* a legal access is being single-stepped */
 	struct page_step step;
-	bool halted;	   /* behind a HLT, at halt_rip: interrupt.c */
+	bool halted; /* behind a HLT, at halt_rip: interrupt.c */
 	uint64_t halt_rip;
 	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */
 	bool vina_asserted;   /* while there is no VP assist page to keep it */
@@ -61,6 +61,13 @@ struct vp_vtl {
 	struct kvm_debugregs debugregs;
 };
 
+/* MSRs that are not 0 after a processor's reset, as KVM made them. */
+struct vp_reset_msrs {
+	unsigned count;
+	uint32_t index[2];
+	uint64_t value[2];
+};
+
 struct vsm_vcpu {
 	struct vsm_partition *partition;
 	uint32_t index;
@@ -68,7 +75,7 @@ struct vsm_vcpu {
 	_Atomic uint8_t active_vtl;
 	uint16_t enabled_vtls; /* bit per VTL */
 	struct vp_vtl vtls[VSM_VTL_COUNT];
-	uint64_t tsc_moved; /* by the guest, since reference time was tied to the TSC */
+	uint64_t tsc_moved;	    /* by the guest, since reference time was tied to the TSC */
 	const struct port *in_port; /* whose callback its thread is in */
 
 	/* kick.c, partition/hold.c */
@@ -76,14 +83,16 @@ struct vsm_vcpu {
 	_Atomic int thread;  /* kernel id of the thread in vsm_vcpu_run(); 0: none */
 	_Atomic bool asleep; /* its thread waits for wake_fd */
 	int wake_fd;
-	bool nudged;	     /* inside KVM_RUN and asked to come out by the library, not the VMM */
-	bool inside;	     /* in KVM_RUN, counted in its space */
-	unsigned holds;	     /* must stay outside KVM_RUN */
-	uint64_t turn;	     /* waits for its view, since when: gate.c; 0: does not */
-	uint64_t deadline;   /* when the next timer of any of its VTLs is due */
+	bool nudged;	   /* inside KVM_RUN and asked to come out by the library, not the VMM */
+	bool inside;	   /* in KVM_RUN, counted in its space */
+	unsigned holds;	   /* must stay outside KVM_RUN */
+	uint64_t turn;	   /* waits for its view, since when: gate.c; 0: does not */
+	uint64_t deadline; /* when the next timer of any of its VTLs is due */
 
 	/* startup.c */
 	bool started; /* else waits for SIPI or HvCallStartVirtualProcessor */
+	bool starts;  /* what `started` is at first */
+	struct vp_reset_msrs reset_msrs;
 	struct vp_reset *reset; /* VTL0's registers as KVM made them */
 
 	struct vsm_vcpu_stats stats;

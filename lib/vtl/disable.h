@@ -22,13 +22,4 @@ enum hv_status vtl_disable_vp(struct vsm_vcpu *vp, struct vsm_vcpu *target, unsi
  */
 enum hv_status vtl_disable_partition(struct vsm_partition *p, unsigned caller, unsigned vtl);
 
-/*
- * What a VTL keeps with a VP is as when the VP was made; for a VTL above 0 that includes the vCPU.
- * 0 or the errno of the failed kernel call.
- */
-int vtl_reset_vp(struct vsm_vcpu *vp, unsigned vtl);
-
-/* The same for what it keeps with the partition, without its protections. */
-int vtl_reset_partition(struct vsm_partition *p, unsigned vtl);
-
 #endif

@@ -35,12 +35,12 @@
 	 .step = {.kind = FAKE_SET, .reg = FAKE_CR8, .data = value}}
 /* clang-format on */
 
-#define GUEST(name, address, ...)                                \
-	static const struct insn name##_insns[] = {__VA_ARGS__}; \
-	const struct guest name = {                              \
-		.at = address,                                   \
-		.count = ARRAY_SIZE(name##_insns),               \
-		.insns = name##_insns,                           \
+#define GUEST(name, address, ...)                                      \
+	static const struct guest_insn name##_insns[] = {__VA_ARGS__}; \
+	const struct guest name = {                                    \
+		.at = address,                                         \
+		.count = ARRAY_SIZE(name##_insns),                     \
+		.insns = name##_insns,                                 \
 	}
 
 static int set_interrupt_flag(struct fake_guest *g, void *ctx)

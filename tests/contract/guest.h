@@ -8,7 +8,7 @@
 
 #include "fake_kvm.h"
 
-struct insn {
+struct guest_insn {
 	uint8_t code[16];
 	uint8_t length;
 	struct fake_step step; /* its rip and length are filled in when it is loaded */
@@ -17,7 +17,7 @@ struct insn {
 struct guest {
 	uint64_t at;
 	size_t count;
-	const struct insn *insns;
+	const struct guest_insn *insns;
 };
 
 /* Where things are: guest virtual = guest physical. */

@@ -162,7 +162,7 @@ void world_load(struct world *w, const struct guest *guest)
 	uint64_t at = guest->at;
 
 	for (size_t i = 0; i < guest->count; i++) {
-		const struct insn *insn = &guest->insns[i];
+		const struct guest_insn *insn = &guest->insns[i];
 		struct fake_step step = insn->step;
 
 		memcpy(w->mem + at, insn->code, insn->length);
