@@ -70,6 +70,11 @@ static bool fetch_escapes(const struct search *s, uint64_t page, enum mem_access
 	       viewer_hardware(&s->w, page) >= KVM_MAP_READ;
 }
 
+static bool in_overlay(const struct search *s, gpa_t gpa)
+{
+	return memory_rights(s->w.m, s->w.vtl, gpa_page(gpa)).kind == MEMORY_OVERLAY;
+}
+
 static enum verdict check_page(struct search *s, const struct piece *p, enum mem_access access,
 			       bool user)
 {
@@ -82,7 +87,12 @@ static enum verdict check_page(struct search *s, const struct piece *p, enum mem
 	}
 	if (fetch_escapes(s, page, access))
 		return PASSES;
-	s->v->overlay = !setter && memory_rights(s->w.m, s->w.vtl, page).kind == MEMORY_OVERLAY;
+	/* Nothing there, or ROM: not what stopped the processor if there is anything else. */
+	if (!setter && !in_overlay(s, p->gpa) && access != MEM_EXECUTE) {
+		s->outside = true;
+		return PASSES;
+	}
+	s->v->overlay = !setter && in_overlay(s, p->gpa);
 	return caught(s, setter, p->gpa, p->gva, access);
 }
 
@@ -99,6 +109,8 @@ enum verdict search_access(struct search *s, const struct insn_access *a)
 		s->v->walking = r == -EACCES;
 		if (r == -EACCES)
 			return caught(s, fault.setter, fault.gpa, p.gva, fault.access);
+		if (r == -EFAULT)
+			s->v->overlay = in_overlay(s, fault.gpa);
 		if (r)
 			return r == -ENOENT ? ENDS : OUTSIDE;
 		touch_tables(s, &result);
@@ -150,15 +162,20 @@ static uint8_t lowest_setter(const struct viewer *w)
 	return 0;
 }
 
-/* An instruction that made a forbidden access nobody can name: never let through. */
+/*
+ * An instruction that made a forbidden access nobody can name: never let through. The GPA is 0 if
+ * the guest's tables do not even say where the instruction is.
+ */
 static enum verdict catch_unknown(struct search *s)
 {
-	struct walk_result result;
+	struct walk_result result = {.gpa = gpa_from(0)};
 	uint8_t setter = lowest_setter(&s->w);
 
-	if (!setter || walk(s->w.m, s->w.vtl, s->w.context.sregs, viewer_rip(&s->w), MEM_EXECUTE,
-			    s->w.user, &result, NULL))
+	if (!setter)
 		return OUTSIDE;
+	if (walk(s->w.m, s->w.vtl, s->w.context.sregs, viewer_rip(&s->w), MEM_EXECUTE, s->w.user,
+		 &result, NULL))
+		result.gpa = gpa_from(0);
 	caught(s, setter, gpa_of_page(gpa_page(result.gpa)), gva_from(0), MEM_READ);
 	s->v->gva_valid = false;
 	return CAUGHT;
@@ -269,6 +286,8 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 	if (r)
 		return r;
 	verdict = check(&s, vp, events);
+	if (verdict == PASSES && s.outside)
+		verdict = OUTSIDE;
 	if (verdict != CAUGHT && !v->overlay) {
 		if (verdict != OUTSIDE && !v->open_count && !emulation_failed(vp))
 			open_touched(&s);

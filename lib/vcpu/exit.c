@@ -3,6 +3,7 @@
 #include "vcpu/exit.h"
 
 #include "vcpu/interrupt.h"
+#include "vcpu/step.h"
 #include "vcpu/vcpu.h"
 
 typedef int (*exit_handler)(struct vsm_vcpu *vp);
@@ -68,9 +69,10 @@ int exit_handle(struct vsm_vcpu *vp)
 	uint32_t reason = vcpu_active(vp)->cpu.run->exit_reason;
 	int r = 0;
 
+	vp->unexplained = 0;
 	/* Whatever stopped a step ends it: what KVM does next may be more than the instruction. */
 	if (reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR)
-		r = violation_stop_step(vp);
+		r = step_end(vp);
 	if (r)
 		return r;
 	if (reason < HANDLERS && handlers[reason])

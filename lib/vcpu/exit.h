@@ -34,8 +34,11 @@ int exit_debug(struct vsm_vcpu *vp);
  */
 int violation_handle(struct vsm_vcpu *vp, const struct violation *v);
 
-/* The VP stops being in the middle of a step: it leaves the run loop, or its VTL. 0 or -errno. */
-int violation_stop_step(struct vsm_vcpu *vp);
+/*
+ * What cannot be carried out with the pages open for nothing else is the higher VTL's to deal with:
+ * tells it.
+ */
+int violation_refuse(struct vsm_vcpu *vp, struct violation *v);
 
 /*
  * An intercept's message, to the VTL that asked for it. If its slot is taken or off, the message is

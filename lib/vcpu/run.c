@@ -20,6 +20,7 @@
 #include "vcpu/kick.h"
 #include "vcpu/shared.h"
 #include "vcpu/startup.h"
+#include "vcpu/step.h"
 #include "vcpu/switch.h"
 #include "vcpu/vcpu.h"
 
@@ -190,7 +191,7 @@ static int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
 		vp->stats.vmm_exits++;
 		r = 0;
 	}
-	if (violation_stop_step(vp))
+	if (step_end(vp))
 		r = partition_die(vp->partition, "VP %u: ending a step failed", vp->index);
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
 		int flushed = vtl_cpu_flush(&vp->vtls[vtl].cpu);

@@ -16,6 +16,7 @@
 #include "partition/tlb.h"
 #include "vcpu/exit.h"
 #include "vcpu/shared.h"
+#include "vcpu/step.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
 
@@ -39,7 +40,7 @@ struct hv_vp_vtl_control *switch_vtl_control(struct vp_vtl *v)
 /* Makes `to` the active VTL. Failing half-way leaves no VTL fit to run. */
 static int switch_to(struct vsm_vcpu *vp, unsigned to)
 {
-	int r = violation_stop_step(vp);
+	int r = step_end(vp);
 
 	if (!r)
 		r = shared_move(vp, vp->active_vtl, to);

@@ -95,6 +95,10 @@ struct vsm_vcpu {
 	struct vp_reset_msrs reset_msrs;
 	struct vp_reset *reset; /* VTL0's registers as KVM made them */
 
+	/* violation.c */
+	bool setter_missed;   /* a VTL that forbids something is not enabled here: logged */
+	unsigned unexplained; /* KVM_RUNs in a row that failed for no reason to be found */
+
 	struct vsm_vcpu_stats stats;
 };
 

@@ -11,8 +11,10 @@
 #include "intercept/intercept.h"
 #include "partition/hold.h"
 #include "vcpu/exit.h"
+#include "vcpu/kick.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
+#include "vcpu/step.h"
 #include "vcpu/window.h"
 
 /* SINT the hypervisor delivers intercepts to (TLFS inter-partition-communication.md). */
@@ -27,6 +29,31 @@ void violation_tell(struct vsm_vcpu *vp, unsigned setter, const struct hv_messag
 	vp->vtls[setter].entry_pending = true;
 }
 
+/* How often a VP looks whether what keeps it from going on is still so. */
+#define WAIT_NS UINT64_C(10000000)
+
+/*
+ * The VTL that set the protection is not enabled on this VP (TLFS vsm.md, "VTL Enablement": "can
+ * lead to unexpected behavior"): nobody can be told, and nothing is let through. The VP does not
+ * get past the instruction until that VTL comes, or lifts the protection.
+ */
+static int wait_for_setter(struct vsm_vcpu *vp, unsigned setter)
+{
+	struct vsm_partition *p = vp->partition;
+
+	if (!vp->setter_missed)
+		partition_log(
+			p, VSM_LOG_WARNING,
+			"VP %u waits: VTL%u forbids an access of it, and is not enabled there",
+			vp->index, setter);
+	vp->setter_missed = true;
+	if (p->flags & VSM_PARTITION_HLT_EXITS) {
+		vcpu_active(vp)->cpu.run->exit_reason = KVM_EXIT_HLT;
+		return EXIT_TO_VMM;
+	}
+	return kick_sleep(vp, p->host->ops->clock_ns(p->host) + WAIT_NS);
+}
+
 /* Tells the VTL that set the protection. */
 static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 {
@@ -38,6 +65,8 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 
 	if (r)
 		return r;
+	if (!(vp->enabled_vtls & (1u << v->setter)))
+		return wait_for_setter(vp, v->setter);
 	vp->stats.memory_intercepts++;
 	trace_intercept(vp, v);
 	told.gva_valid &= (vp->partition->flags & VSM_PARTITION_INTERCEPT_GVA) != 0;
@@ -46,121 +75,59 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 	return EXIT_RESUME;
 }
 
-/*
- * While pages are open for one VP's instruction they are open for every VP in that VTL: the others
- * stay outside the guest until they are closed again. One VP steps at a time.
- */
-static bool take_stepper(struct vsm_vcpu *vp)
-{
-	struct vsm_partition *p = vp->partition;
-
-	if (p->stepper && p->stepper != vp)
-		return false;
-	if (p->stepper == vp)
-		return true;
-	p->stepper = vp;
-	for (uint32_t i = 0; i < p->max_vps; i++)
-		if (p->vps[i] && p->vps[i] != vp)
-			partition_hold_vp(p->vps[i]);
-	return true;
-}
-
-static void give_up_stepper(struct vsm_vcpu *vp)
-{
-	struct vsm_partition *p = vp->partition;
-
-	if (p->stepper != vp)
-		return;
-	p->stepper = NULL;
-	for (uint32_t i = 0; i < p->max_vps; i++)
-		if (p->vps[i] && p->vps[i] != vp)
-			partition_release_vp(p->vps[i]);
-}
-
-static int set_stepping(struct vsm_vcpu *vp, const struct kvm_guest_debug *debug)
-{
-	const struct kvm_host *h = vp->partition->host;
-	int r = h->ops->set_guest_debug(h, vcpu_active(vp)->cpu.fd, debug);
-
-	if (!r)
-		vcpu_active(vp)->stepping = debug->control;
-	return r;
-}
-
-/* The same instruction again with the same pages, although they were open: it would never end. */
-static bool no_progress(const struct vp_vtl *v, uint64_t rip, const struct violation *now)
-{
-	const struct page_step *last = &v->step;
-
-	return last->failed && last->rip == rip && last->open_count == now->open_count &&
-	       !memcmp(last->open, now->open, now->open_count * sizeof(now->open[0]));
-}
-
-static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
-{
-	struct memory *m = &vp->partition->memory;
-	struct kvm_guest_debug debug;
-	unsigned vtl = vp->active_vtl;
-	int r = window_prepare(vp, v, &debug);
-
-	for (unsigned i = 0; i < v->open_count && !r; i++)
-		r = memory_open_page(m, vtl, v->open[i].page, v->open[i].prot);
-	if (!r)
-		r = vtl_cpu_flush(&vcpu_active(vp)->cpu);
-	if (!r)
-		r = set_stepping(vp, &debug);
-	if (r && memory_close_openings(m, vtl))
-		return partition_die(vp->partition, "closing a page that was not stepped failed");
-	return r;
-}
+/* So often in a row only a host fails that has no memory to give. */
+#define UNEXPLAINED_MAX 1000
 
 /*
- * What cannot be carried out with the pages open for nothing else is the higher VTL's to deal with.
+ * What the processor met is gone: a translation that is in its TLB only, or tables that others have
+ * changed since. It looks at the tables again.
  */
-static int refuse(struct vsm_vcpu *vp, struct violation *v)
+static int try_again(struct vsm_vcpu *vp)
+{
+	if (++vp->unexplained > UNEXPLAINED_MAX)
+		return -EFAULT;
+	vtl_cpu_flush_tlb(&vcpu_active(vp)->cpu);
+	return EXIT_RESUME;
+}
+
+int violation_refuse(struct vsm_vcpu *vp, struct violation *v)
 {
 	int r = intercept_refuse(vp, v);
 
 	if (r)
 		return r;
-	return v->setter ? intercept(vp, v) : EXIT_TO_VMM;
+	return v->setter ? intercept(vp, v) : try_again(vp);
+}
+
+#define VECTOR_DF 8
+
+/* Exceptions that, met while one of their kind is delivered, make a double fault. */
+static bool is_contributory(uint8_t vector)
+{
+	return vector == 0 || (vector >= 10 && vector <= VECTOR_PF);
 }
 
 /*
- * Opens the pages of an access the limits allow, for one instruction. Waiting for the other VPs may
- * have let them change the limits: the instruction is then looked at again from the start.
+ * #GP for what no VTL may do to an overlay page (TLFS hypercall-interface.md). If the processor met
+ * it while it delivered an exception, that goes on as always (SDM vol. 3, 6.15).
  */
-static int step(struct vsm_vcpu *vp, const struct violation *v)
+static int fault_guest(struct vsm_vcpu *vp, bool delivering)
 {
-	struct vp_vtl *active = vcpu_active(vp);
-	struct violation now = *v;
-	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(&active->cpu, &regs);
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(cpu, &events);
 
 	if (r)
 		return r;
-	if (!v->delivers && no_progress(active, regs->rip, v))
-		return refuse(vp, &now);
-	if (!take_stepper(vp))
-		return EXIT_RESUME;
-	if (vp->partition->max_vps > 1) {
-		now = (struct violation){0};
-		r = intercept_locate(vp, &now);
-	}
-	if (!r && now.allowed_here) {
-		active->step.rip = regs->rip;
-		active->step.open_count = now.open_count;
-		memcpy(active->step.open, now.open, sizeof(now.open));
-		r = now.delivers ? window_deliver(vp, &now) : open_and_step(vp, &now);
-	}
-	if (!active->stepping)
-		give_up_stepper(vp);
-	else
-		vp->stats.steps++;
-	/* Out of slots or mappings: the guest's doing, and no reason for the VMM to stop it. */
-	if (r == -EPERM || r == -ENOSPC || r == -ENOMEM)
-		return refuse(vp, &now);
-	return r ? r : EXIT_RESUME;
+	if (!delivering || !events->exception.injected)
+		return vtl_cpu_inject(cpu, VECTOR_GP, 0);
+	if (events->exception.nr != VECTOR_DF)
+		return vtl_cpu_inject(
+			cpu, is_contributory(events->exception.nr) ? VECTOR_DF : VECTOR_GP, 0);
+	events->exception.injected = 0;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	cpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return EXIT_TO_VMM;
 }
 
 int violation_handle(struct vsm_vcpu *vp, const struct violation *v)
@@ -168,41 +135,23 @@ int violation_handle(struct vsm_vcpu *vp, const struct violation *v)
 	if (v->setter)
 		return intercept(vp, v);
 	if (v->overlay)
-		return vtl_cpu_inject(&vcpu_active(vp)->cpu, VECTOR_GP, 0);
+		return fault_guest(vp, v->delivers);
 	if (v->served)
 		return EXIT_RESUME;
-	return v->allowed_here ? step(vp, v) : EXIT_TO_VMM;
-}
-
-/* The instruction was stepped, or did not get that far: the pages close again. */
-static int stop_stepping(struct vsm_vcpu *vp, bool failed)
-{
-	struct vsm_partition *p = vp->partition;
-	int r = memory_close_openings(&p->memory, vp->active_vtl);
-
-	if (r)
-		return partition_die(p, "closing a stepped page failed");
-	vcpu_active(vp)->step.failed = failed;
-	give_up_stepper(vp);
-	return set_stepping(vp, &(struct kvm_guest_debug){.control = 0});
-}
-
-int violation_stop_step(struct vsm_vcpu *vp)
-{
-	return vcpu_active(vp)->stepping ? stop_stepping(vp, false) : 0;
-}
-
-int exit_debug(struct vsm_vcpu *vp)
-{
-	return vcpu_active(vp)->stepping ? stop_stepping(vp, false) : EXIT_TO_VMM;
+	return v->allowed_here ? step_access(vp, v) : EXIT_TO_VMM;
 }
 
 /* An access in a step that needs yet another page, or a fault of its own, starts over. */
 static int locate(struct vsm_vcpu *vp, struct violation *v)
 {
-	int r = vcpu_active(vp)->stepping ? stop_stepping(vp, true) : 0;
+	int r = vcpu_active(vp)->stepping ? step_stop(vp, true) : 0;
 
 	return r ? r : intercept_locate(vp, v);
+}
+
+static bool explains_nothing(const struct violation *v)
+{
+	return !v->setter && !v->overlay && !v->served && !v->allowed_here;
 }
 
 int exit_fault(struct vsm_vcpu *vp)
@@ -211,12 +160,14 @@ int exit_fault(struct vsm_vcpu *vp)
 	int r;
 
 	if (vcpu_active(vp)->stepping && window_hit_by_event(vp))
-		return stop_stepping(vp, false);
+		return step_stop(vp, false);
 	r = locate(vp, &v);
 	if (r)
 		return r;
-	r = violation_handle(vp, &v);
-	return r == EXIT_TO_VMM ? -EFAULT : r;
+	if (explains_nothing(&v))
+		return try_again(vp);
+	vp->unexplained = 0;
+	return violation_handle(vp, &v);
 }
 
 /*
@@ -245,7 +196,7 @@ int exit_internal_error(struct vsm_vcpu *vp)
 	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
 		return EXIT_TO_VMM;
 	r = locate(vp, &v);
-	if (!r)
-		r = violation_handle(vp, &v);
-	return r == EXIT_TO_VMM ? emulation_failure(vp) : r;
+	if (r)
+		return r;
+	return explains_nothing(&v) ? emulation_failure(vp) : violation_handle(vp, &v);
 }

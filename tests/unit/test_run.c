@@ -459,9 +459,10 @@ static void test_errnos(void **state)
 {
 	const struct fake_step lower[] = {
 		{.kind = FAKE_RETURN, .error = ENOMEM, .length = 0},
-		{.kind = FAKE_RETURN, .error = EFAULT, .length = 0},
 		{.kind = FAKE_RETURN, .error = EAGAIN, .length = 0},
 	};
+	const struct fake_step no_memory = {
+		.kind = FAKE_RETURN, .error = EFAULT, .length = 0, .rip = 0x1000};
 	struct kvm_run *run;
 	struct guest g;
 
@@ -471,8 +472,10 @@ static void test_errnos(void **state)
 	assert_int_equal(vsm_vcpu_run(NULL, &run), -EINVAL);
 	assert_int_equal(vsm_vcpu_run(g.vp, NULL), -EINVAL);
 	assert_int_equal(vsm_vcpu_run(g.vp, &run), -ENOMEM);
-	assert_int_equal(vsm_vcpu_run(g.vp, &run), -EFAULT);
 	assert_int_equal(vsm_vcpu_run(g.vp, &run), -EAGAIN);
+	/* A host that never has the memory. */
+	fake_vcpu_program(g.x.fake, fd(&g, 0), &no_memory, 1);
+	assert_int_equal(vsm_vcpu_run(g.vp, &run), -EFAULT);
 	guest_stop(&g);
 }
 
