@@ -5,6 +5,7 @@
 #include <string.h>
 
 /* System descriptor types of a TSS, 16 and 32/64 bit (Intel SDM 3A, table 3-2). */
+#define LDT	 0x2
 #define TSS_16	 0x1
 #define TSS_32	 0x9
 #define TSS_MASK (SEGMENT_TYPE & ~SEGMENT_BUSY)
@@ -54,6 +55,54 @@ bool segment_is_tss(uint16_t attributes)
 	return !(attributes & SEGMENT_NON_SYSTEM) && (type == TSS_16 || type == TSS_32);
 }
 
+/* What a present segment has to be, and has not to be. */
+static bool kind_valid(enum segment_use use, uint16_t a, bool long_mode)
+{
+	bool memory = a & SEGMENT_NON_SYSTEM, code = a & SEGMENT_CODE, access = a & SEGMENT_ACCESS;
+
+	switch (use) {
+	case SEGMENT_USE_CODE:
+		/* Code runs in data segments in real and virtual-8086 mode. */
+		return memory && (code || (access && !long_mode)) &&
+		       !((a & SEGMENT_LONG) && (a & SEGMENT_DEFAULT));
+	case SEGMENT_USE_STACK:
+		return memory && !code && access;
+	case SEGMENT_USE_DATA:
+	case SEGMENT_USE_BASED:
+		return memory && (!code || access);
+	case SEGMENT_USE_LOCAL:
+		return !memory && (a & SEGMENT_TYPE) == LDT;
+	case SEGMENT_USE_TASK:
+		break;
+	}
+	return segment_is_tss(a) && !(long_mode && (a & TSS_MASK) == TSS_16);
+}
+
+bool segment_valid(enum segment_use use, const struct hv_segment *segment, bool long_mode,
+		   uint64_t cr4)
+{
+	uint16_t a = segment->attributes;
+
+	if ((a & SEGMENT_RESERVED) || !address_valid(segment->base, true, cr4))
+		return false;
+	if (!(a & SEGMENT_PRESENT))
+		return use != SEGMENT_USE_CODE;
+	if (use <= SEGMENT_USE_DATA && segment->base > UINT32_MAX)
+		return false;
+	return kind_valid(use, a, long_mode);
+}
+
+/* Bits 31:20 need pages as the unit, bits 11:0 bytes unless all are set. */
+static void agree_on_limit(struct kvm_segment *s)
+{
+	if (s->limit >> 20) {
+		s->limit |= 0xfff;
+		s->g = 1;
+	} else if ((s->limit & 0xfff) != 0xfff) {
+		s->g = 0;
+	}
+}
+
 void segment_to_kvm(struct kvm_segment *to, const struct hv_segment *from)
 {
 	uint16_t a = from->attributes;
@@ -71,6 +120,7 @@ void segment_to_kvm(struct kvm_segment *to, const struct hv_segment *from)
 	to->db = a >> 14 & 1;
 	to->g = a >> 15 & 1;
 	to->unusable = !to->present;
+	agree_on_limit(to);
 }
 
 void segment_from_kvm(struct hv_segment *to, const struct kvm_segment *from)

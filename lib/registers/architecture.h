@@ -32,6 +32,7 @@
 /* hv_segment.attributes */
 #define SEGMENT_TYPE	   0x000f
 #define SEGMENT_CODE	   0x0008 /* of a non-system segment */
+#define SEGMENT_ACCESS	   0x0002 /* of one: writable data, readable code */
 #define SEGMENT_BUSY	   0x0002 /* of a TSS */
 #define SEGMENT_NON_SYSTEM 0x0010
 #define SEGMENT_DPL_SHIFT  5
@@ -58,7 +59,24 @@ uint64_t efer_with_lma(uint64_t efer, uint64_t cr0);
 
 bool segment_is_tss(uint16_t attributes);
 
-/* A segment that is not present keeps its base: FS and GS need it. */
+enum segment_use {
+	SEGMENT_USE_CODE,
+	SEGMENT_USE_STACK,
+	SEGMENT_USE_DATA,  /* DS, ES */
+	SEGMENT_USE_BASED, /* FS, GS: data with a base of 64 bits */
+	SEGMENT_USE_LOCAL, /* LDTR */
+	SEGMENT_USE_TASK,
+};
+
+/*
+ * Would a processor enter a guest with this segment (Intel SDM 3C, 28.3.1.2, and AMD APM 2,
+ * 15.5.1)? What two segments must agree in is not looked at: guests set them one by one.
+ */
+bool segment_valid(enum segment_use use, const struct hv_segment *segment, bool long_mode,
+		   uint64_t cr4);
+
+/* A segment that is not present keeps its base: FS and GS need it. Limit and granularity are made
+ * to agree, as processors demand; the limit counts. */
 void segment_to_kvm(struct kvm_segment *to, const struct hv_segment *from);
 void segment_from_kvm(struct hv_segment *to, const struct kvm_segment *from);
 

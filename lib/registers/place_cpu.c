@@ -2,6 +2,7 @@
 /* General, control and segment registers: what vtl_cpu.h keeps of a vCPU. */
 #include "registers/places.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "registers/architecture.h"
@@ -58,7 +59,13 @@ const struct register_place place_rip = {.get = get_gpr, .set = set_rip};
 static enum hv_status set_rflags(const struct register_access *a,
 				 const struct hv_register_value *value)
 {
-	if (!rflags_valid(value->low))
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(&register_holder(a)->cpu, &regs);
+
+	if (r)
+		return register_status(a, r);
+	/* Virtual-8086 mode comes with segments of its own: it cannot be set a register at a time. */
+	if (!rflags_valid(value->low) || ((value->low & ~regs->rflags) & RFLAGS_VM))
 		return HV_INVALID_REGISTER_VALUE;
 	return put_gpr(a, value->low | RFLAGS_FIXED);
 }
@@ -165,10 +172,39 @@ static enum hv_status get_segment(const struct register_access *a, struct hv_reg
 	return HV_SUCCESS;
 }
 
-static bool segment_valid(const struct hv_segment *segment)
+static enum segment_use use_of(uint32_t where)
 {
-	return !(segment->attributes & SEGMENT_RESERVED) &&
-	       address_valid(segment->base, true, CR4_LA57);
+	switch (where) {
+	case offsetof(struct kvm_sregs, cs):
+		return SEGMENT_USE_CODE;
+	case offsetof(struct kvm_sregs, ss):
+		return SEGMENT_USE_STACK;
+	case offsetof(struct kvm_sregs, ds):
+	case offsetof(struct kvm_sregs, es):
+		return SEGMENT_USE_DATA;
+	case offsetof(struct kvm_sregs, ldt):
+		return SEGMENT_USE_LOCAL;
+	case offsetof(struct kvm_sregs, tr):
+		return SEGMENT_USE_TASK;
+	default:
+		return SEGMENT_USE_BASED;
+	}
+}
+
+/* KVM loads what it is given, and the processor then refuses to enter the guest. */
+static enum hv_status check_segment(const struct register_access *a,
+				    const struct hv_register_value *value)
+{
+	struct hv_segment segment;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
+
+	if (r)
+		return register_status(a, r);
+	memcpy(&segment, value, sizeof(segment));
+	return segment_valid(use_of(a->where), &segment, sregs->efer & EFER_LMA, sregs->cr4)
+		       ? HV_SUCCESS
+		       : HV_INVALID_REGISTER_VALUE;
 }
 
 static void change_segment(struct kvm_sregs *sregs, const struct register_access *a,
@@ -183,12 +219,9 @@ static void change_segment(struct kvm_sregs *sregs, const struct register_access
 static enum hv_status set_segment(const struct register_access *a,
 				  const struct hv_register_value *value)
 {
-	struct hv_segment segment;
+	enum hv_status status = check_segment(a, value);
 
-	memcpy(&segment, value, sizeof(segment));
-	if (!segment_valid(&segment))
-		return HV_INVALID_REGISTER_VALUE;
-	return register_change_sregs(a, value, change_segment);
+	return status ? status : register_change_sregs(a, value, change_segment);
 }
 
 const struct register_place place_segment = {.wide = true, .get = get_segment, .set = set_segment};
@@ -206,13 +239,9 @@ static void change_task(struct kvm_sregs *sregs, const struct register_access *a
 static enum hv_status set_task(const struct register_access *a,
 			       const struct hv_register_value *value)
 {
-	struct hv_segment segment;
+	enum hv_status status = check_segment(a, value);
 
-	memcpy(&segment, value, sizeof(segment));
-	if (!segment_valid(&segment) ||
-	    ((segment.attributes & SEGMENT_PRESENT) && !segment_is_tss(segment.attributes)))
-		return HV_INVALID_REGISTER_VALUE;
-	return register_change_sregs(a, value, change_task);
+	return status ? status : register_change_sregs(a, value, change_task);
 }
 
 const struct register_place place_task = {.wide = true, .get = get_segment, .set = set_task};
@@ -243,9 +272,13 @@ static enum hv_status set_table(const struct register_access *a,
 				const struct hv_register_value *value)
 {
 	struct hv_table table;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(&register_holder(a)->cpu, &sregs);
 
+	if (r)
+		return register_status(a, r);
 	memcpy(&table, value, sizeof(table));
-	if (!address_valid(table.base, true, CR4_LA57))
+	if (!address_valid(table.base, true, sregs->cr4))
 		return HV_INVALID_REGISTER_VALUE;
 	return register_change_sregs(a, value, change_table);
 }

@@ -30,18 +30,34 @@ static bool control_valid(const struct hv_initial_vp_context *c)
 	       (!c->msr_cr_pat || pat_valid(c->msr_cr_pat));
 }
 
+static bool kinds_valid(const struct hv_initial_vp_context *c)
+{
+	const struct {
+		enum segment_use use;
+		const struct hv_segment *segment;
+	} all[] = {
+		{SEGMENT_USE_CODE, &c->cs},  {SEGMENT_USE_STACK, &c->ss},
+		{SEGMENT_USE_DATA, &c->ds},  {SEGMENT_USE_DATA, &c->es},
+		{SEGMENT_USE_BASED, &c->fs}, {SEGMENT_USE_BASED, &c->gs},
+		{SEGMENT_USE_TASK, &c->tr},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!segment_valid(all[i].use, all[i].segment, mode_long(c), c->cr4))
+			return false;
+	return true;
+}
+
 /* 64-bit code, or code of a compatible or legacy segment; stack of the same ring. */
 static bool segments_valid(const struct hv_initial_vp_context *c)
 {
 	uint16_t cs = c->cs.attributes, ss = c->ss.attributes;
 
-	if (!(cs & SEGMENT_PRESENT) || !(cs & SEGMENT_NON_SYSTEM) || !(cs & SEGMENT_CODE))
-		return false;
-	if ((cs & SEGMENT_LONG) && (!mode_long(c) || (cs & SEGMENT_DEFAULT)))
+	if (!(cs & SEGMENT_CODE) || ((cs & SEGMENT_LONG) && !mode_long(c)))
 		return false;
 	if ((ss & SEGMENT_PRESENT) && ((cs ^ ss) & SEGMENT_DPL))
 		return false;
-	return !(c->tr.attributes & SEGMENT_PRESENT) || segment_is_tss(c->tr.attributes);
+	return kinds_valid(c);
 }
 
 /* KVM loads what it is given, and the processor then refuses to enter the guest. */
