@@ -90,6 +90,13 @@ struct vsm_partition_options {
 	vsm_trace_fn trace;	/* may be NULL */
 	void *callback_ctx;	/* first argument of both */
 	enum vsm_unsupported_intercepts unsupported_intercepts;
+	/*
+	 * Mappings of the VMM's process that its guest's protections may take up: two for each
+	 * separately protected range, as many again where vsm_memory_view() shows the restricted
+	 * VTL's memory. A guest that wants more gets HV_STATUS_INSUFFICIENT_MEMORY. 0: three
+	 * quarters of vm.max_map_count. VMMs with several partitions share them out.
+	 */
+	uint32_t max_mappings;
 };
 
 /*

@@ -48,6 +48,7 @@ static const struct kvm_ops linux_ops = {
 	.protect_memory = linux_protect_memory,
 	.unmap_memory = linux_unmap_memory,
 	.create_memfd = linux_create_memfd,
+	.max_mappings = linux_max_mappings,
 	.file_size = linux_file_size,
 	.duplicate_fd = linux_duplicate_fd,
 	.close_fd = linux_close_fd,

@@ -90,6 +90,7 @@ int linux_map_memory(const struct kvm_host *h, int fd, uint64_t offset, size_t s
 int linux_protect_memory(const struct kvm_host *h, void *addr, size_t size, enum kvm_map_prot prot);
 int linux_unmap_memory(const struct kvm_host *h, void *addr, size_t size);
 int linux_create_memfd(const struct kvm_host *h, const char *name, uint64_t size);
+int linux_max_mappings(const struct kvm_host *h);
 int linux_file_size(const struct kvm_host *h, int fd, uint64_t *size);
 int linux_duplicate_fd(const struct kvm_host *h, int fd);
 int linux_close_fd(const struct kvm_host *h, int fd);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Mappings and file descriptors of this process. */
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +58,24 @@ int linux_create_memfd(LINUX_HOST, const char *name, uint64_t size)
 		return ret;
 	}
 	return fd;
+}
+
+/* A host that hides the sysctl most likely has the default (kernel: DEFAULT_MAX_MAP_COUNT). */
+#define MAX_MAPPINGS_DEFAULT 65530
+
+int linux_max_mappings(LINUX_HOST)
+{
+	int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+	char text[16] = {0};
+	ssize_t got;
+	long value;
+
+	if (fd < 0)
+		return MAX_MAPPINGS_DEFAULT;
+	got = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	value = got > 0 ? strtol(text, NULL, 10) : 0;
+	return value > 0 && value <= INT_MAX ? (int)value : MAX_MAPPINGS_DEFAULT;
 }
 
 int linux_file_size(LINUX_HOST, int fd, uint64_t *size)

@@ -98,6 +98,7 @@ struct kvm_ops {
 	int (*protect_memory)(const struct kvm_host *h, void *addr, size_t size,
 			      enum kvm_map_prot prot);
 	int (*unmap_memory)(const struct kvm_host *h, void *addr, size_t size);
+	int (*max_mappings)(const struct kvm_host *h); /* that a process may have */
 	int (*create_memfd)(const struct kvm_host *h, const char *name, uint64_t size); /* fd */
 	int (*file_size)(const struct kvm_host *h, int fd, uint64_t *size);
 	int (*duplicate_fd)(const struct kvm_host *h, int fd); /* a close-on-exec duplicate */

@@ -166,13 +166,34 @@ static bool all_ram(const struct memory *m, uint64_t first, uint64_t end)
 	return first >= end;
 }
 
+/*
+ * Host mappings that all ranges together may take up: each splits what it lies in. A range also
+ * costs memory of the library's where it costs no mapping.
+ */
+static size_t mappings_needed(const struct memory *m)
+{
+	size_t needed = 0;
+
+	for (unsigned target = 0; target < m->vtl_count; target++) {
+		size_t ranges = 0;
+		unsigned copies = m->device_view[target] ? 1 : 0;
+
+		for (unsigned setter = target + 1; setter < m->vtl_count; setter++)
+			ranges += m->limits[setter][target].count;
+		copies += m->enforcement == VSM_ENFORCEMENT_ALIAS ? 1 : 0;
+		needed += 2 * ranges * (copies ? copies : 1);
+	}
+	return needed;
+}
+
 int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t first, uint64_t end,
 		 prot_t mask)
 {
 	struct protmap_undo undo;
 	struct limits_state before, tried;
 	enum alias_progress progress;
-	struct protmap uniform;
+	struct protmap *map, uniform;
+	size_t count;
 	int r;
 
 	if (setter >= m->vtl_count || target >= setter || first >= end || (mask & ~PROT_ALL) ||
@@ -180,9 +201,15 @@ int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t fi
 		return -EINVAL;
 	if (!all_ram(m, first, end))
 		return -ENXIO;
-	r = protmap_change(&m->limits[setter][target], first, end, mask, &undo);
+	map = &m->limits[setter][target];
+	count = map->count;
+	r = protmap_change(map, first, end, mask, &undo);
 	if (r || undo.unchanged)
 		return r;
+	if (m->mapping_limit && map->count > count && mappings_needed(m) > m->mapping_limit) {
+		protmap_revert(map, &undo);
+		return -ENOMEM;
+	}
 	before = limits_now(m, target);
 	before.maps[setter] = &undo.old;
 	r = host_change(m, target, first, end, &before, &progress);
@@ -190,7 +217,7 @@ int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t fi
 		protmap_commit(&undo);
 		return 0;
 	}
-	protmap_revert(&m->limits[setter][target], &undo);
+	protmap_revert(map, &undo);
 	protmap_init(&uniform, mask);
 	tried = limits_now(m, target);
 	tried.maps[setter] = &uniform;

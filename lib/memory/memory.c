@@ -59,6 +59,7 @@ int memory_init(struct memory *m, const struct kvm_host *host, const struct memo
 		.vtl_count = o->vtl_count,
 		.overlay_room = o->overlay_pages,
 		.slot_limit = o->slot_limit,
+		.mapping_limit = o->mapping_limit,
 		.ux_is_execute = o->ux_is_execute,
 		.pool_fd = -1,
 	};

@@ -105,6 +105,7 @@ struct memory {
 	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS + MEMORY_SHUT];
 	uint8_t opening_count[VSM_VTL_COUNT];
 	size_t slot_limit; /* memslots a view may use */
+	size_t mapping_limit; /* host mappings that limits may take up; 0: any number */
 	uint64_t changes; /* grows with every change of regions, limits or overlays */
 	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
 };
@@ -116,6 +117,7 @@ struct memory_options {
 	uint32_t overlay_pages; /* size of the overlay pool: every overlay the partition can ever
 				   need */
 	size_t slot_limit;
+	size_t mapping_limit; /* of struct memory */
 	bool ux_is_execute; /* VSM_QUIRK_UX_IS_EXECUTE */
 };
 
@@ -160,8 +162,8 @@ int memory_map_devices(struct memory *m, unsigned vtl);
  * Restricts [first, end) for `target` on behalf of `setter` to `mask`, and brings target's mapping
  * or slot list to it. Overlays keep their own permissions; the mask is for the RAM they cover.
  * -EINVAL: not setter > target, an empty range, bits outside PROT_ALL, or setter's protections are
- * off; -ENXIO: not all of the range is RAM; -ENOMEM: memory or the process's mappings
- * (vm.max_map_count) are used up; -ENOSPC: slots are. On failure the limits are as before the call.
+ * off; -ENXIO: not all of the range is RAM; -ENOMEM: memory, the process's mappings
+ * (vm.max_map_count) or mapping_limit are used up; -ENOSPC: slots are. On failure the limits are as before the call.
  */
 int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t first, uint64_t end,
 		 prot_t mask);

@@ -155,6 +155,16 @@ static int init_spaces(struct vsm_partition *p, const struct vsm_partition_optio
 	return 0;
 }
 
+/* What the VMM's process does not need for itself, or for mapping memory at all. */
+static size_t mapping_limit(struct vsm_partition *p, const struct vsm_partition_options *o)
+{
+	int all = o->max_mappings ? 0 : p->host->ops->max_mappings(p->host);
+
+	if (o->max_mappings)
+		return o->max_mappings;
+	return all > 3 ? (size_t)all / 4 * 3 : 1;
+}
+
 static int init_memory(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
 	struct memory_options mo = {
@@ -165,6 +175,7 @@ static int init_memory(struct vsm_partition *p, const struct vsm_partition_optio
 			p->vtl_count * (OVERLAYS_PER_VTL + OVERLAYS_PER_VP * p->max_vps) +
 			p->vtl_count * (p->vtl_count - 1u) / 2, /* TSC pages in lower views */
 		.slot_limit = p->spaces[0].slot_limit - p->spaces[0].first_slot,
+		.mapping_limit = mapping_limit(p, o),
 	};
 	int r = memory_init(&p->memory, p->host, &mo);
 

@@ -188,6 +188,15 @@ int op_file_size(const struct kvm_host *h, int fd, uint64_t *size)
 	return fake_leave(f, ret);
 }
 
+/* Linux' default; there is no such limit here but by fake_kvm_fail(). */
+int op_max_mappings(const struct kvm_host *h)
+{
+	struct fake_kvm *f;
+	int ret = fake_enter(h, FAKE_OP_max_mappings, &f);
+
+	return fake_leave(f, ret ? ret : 65530);
+}
+
 int op_duplicate_fd(const struct kvm_host *h, int fd)
 {
 	struct fake_kvm *f;

@@ -156,6 +156,7 @@ void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 	X(unmap_memory)        \
 	X(create_memfd)        \
 	X(file_size)           \
+	X(max_mappings)        \
 	X(duplicate_fd)        \
 	X(close_fd)            \
 	X(current_thread)      \

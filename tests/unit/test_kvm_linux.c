@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The real side of the kernel boundary, as far as it goes without a KVM device: files, mappings,
  * threads and errnos. tests/contract/ has the rest. */
+#include <stdio.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -41,6 +42,20 @@ static void test_memfd(void **state)
 	assert_int_equal(OP(close_fd, fd), 0);
 	assert_int_equal(OP(file_size, copy, &size), 0);
 	assert_int_equal(OP(close_fd, copy), 0);
+}
+
+static void test_max_mappings(void **state)
+{
+	const struct kvm_host *h = &kvm_linux_host;
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	int expected = 65530;
+
+	(void)state;
+	if (f) {
+		assert_int_equal(fscanf(f, "%d", &expected), 1);
+		fclose(f);
+	}
+	assert_int_equal(h->ops->max_mappings(h), expected);
 }
 
 static void test_memfd_errors(void **state)
@@ -172,10 +187,10 @@ static void test_ioctl_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table_is_full),  cmocka_unit_test(test_memfd),
-		cmocka_unit_test(test_memfd_errors),   cmocka_unit_test(test_mappings),
-		cmocka_unit_test(test_mapping_errors), cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_ioctl_errors),
+		cmocka_unit_test(test_table_is_full), cmocka_unit_test(test_memfd),
+		cmocka_unit_test(test_max_mappings),  cmocka_unit_test(test_memfd_errors),
+		cmocka_unit_test(test_mappings),      cmocka_unit_test(test_mapping_errors),
+		cmocka_unit_test(test_threads),	      cmocka_unit_test(test_ioctl_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,32 @@ static void out_of_mappings_with_devices(void **state)
 	}
 }
 
+static void more_allowed(struct hc *h)
+{
+	h->p->memory.mapping_limit *= 4;
+}
+
+/* What the VMM keeps for itself is met as what the host has is. */
+static void out_of_allowed_mappings(enum vsm_enforcement enforcement, bool devices)
+{
+	struct hc h;
+
+	start(&h, enforcement);
+	if (devices)
+		assert_int_equal(memory_map_devices(&h.p->memory, 0), 0);
+	assert_int_equal(h.p->memory.mapping_limit, 65530 / 4 * 3);
+	h.p->memory.mapping_limit = devices ? COUNT * 2 : COUNT;
+	check_and_go_on(&h, protect(&h, 0, 0), more_allowed);
+}
+
+static void out_of_the_partitions_share(void **state)
+{
+	(void)state;
+	out_of_allowed_mappings(VSM_ENFORCEMENT_ALIAS, false);
+	out_of_allowed_mappings(VSM_ENFORCEMENT_ALIAS, true);
+	out_of_allowed_mappings(VSM_ENFORCEMENT_SLOTS, false);
+}
+
 static void more_slots(struct hc *h)
 {
 	h->p->memory.slot_limit += COUNT;
@@ -191,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(out_of_mappings),
 		cmocka_unit_test(out_of_mappings_with_devices),
+		cmocka_unit_test(out_of_the_partitions_share),
 		cmocka_unit_test(out_of_slots),
 		cmocka_unit_test(out_of_memory_mid_rep),
 	};
