@@ -79,7 +79,7 @@ static int save(struct vsm_vcpu *vp, struct saved *s, const struct viewer *w,
 	if (!s->fpu)
 		return 0;
 	active->xsave_known = false;
-	return h->ops->get_xsave(h, active->cpu.fd, active->xsave, vp->partition->xsave_size);
+	return h->ops->get_xsave(h, active->cpu.fd, active->xsave, vp->partition->xsave.size);
 }
 
 /* NMIs may have become pending meanwhile: they stay. */

@@ -95,19 +95,22 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 	const struct kvm_host *h = p->host;
 	int size = h->ops->get_vcpu_mmap_size(h, o->kvm_fd);
 	int xsave = h->ops->check_extension(h, o->vm_fd, KVM_CAP_XSAVE2);
+	size_t xsave_size = sizeof(struct kvm_xsave);
 	int sync = h->ops->check_extension(h, o->vm_fd, KVM_CAP_SYNC_REGS);
 	int vps = h->ops->check_extension(h, o->vm_fd, KVM_CAP_MAX_VCPUS);
 
 	if (size < (int)sizeof(struct kvm_run))
 		return size < 0 ? size : -ENOTSUP;
 	p->run_size = (size_t)size;
-	p->xsave_size =
-		xsave > (int)sizeof(struct kvm_xsave) ? (size_t)xsave : sizeof(struct kvm_xsave);
+	if (xsave > (int)xsave_size)
+		xsave_size = (size_t)xsave;
 	p->sync_regs = sync > 0 && (sync & CPU_REGS) && (sync & CPU_SREGS);
 	if (!p->sync_regs)
 		partition_log(p, VSM_LOG_WARNING,
 			      "no KVM_CAP_SYNC_REGS: each exit costs two ioctls more");
-	return vps > 0 && o->max_vps > (uint32_t)vps ? -EINVAL : 0;
+	if (vps > 0 && o->max_vps > (uint32_t)vps)
+		return -EINVAL;
+	return xsave_layout_init(&p->xsave, h, o->kvm_fd, xsave_size);
 }
 
 /*

@@ -9,6 +9,7 @@
 #include "kvm/ops.h"
 #include "memory/memory.h"
 #include "memory/space.h"
+#include "registers/xsave.h"
 #include "synic/port.h"
 #include "msr/intercept.h"
 #include "vsm/partition.h"
@@ -41,8 +42,8 @@ struct vsm_partition {
 	vsm_trace_fn trace;
 	void *callback_ctx;
 
-	size_t run_size;   /* of a kvm_run mapping */
-	size_t xsave_size; /* of an XSAVE image */
+	size_t run_size; /* of a kvm_run mapping */
+	struct xsave_layout xsave;
 	bool sync_regs;
 	bool kernel_irqchip; /* VTL0 has KVM's in-kernel LAPIC */
 	uint32_t tsc_khz;    /* of every vCPU; 0: unknown, the guest then gets no TSC page */

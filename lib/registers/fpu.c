@@ -4,11 +4,9 @@
 
 #include <string.h>
 
+#include "registers/xsave.h"
 #include "vcpu/vcpu.h"
 
-#define XSTATE_BV	512
-#define XSTATE_X87	UINT64_C(1)
-#define XSTATE_SSE	UINT64_C(2)
 #define MXCSR_FIELD	24
 #define MXCSR_FIELD_END FPU_ST0
 
@@ -17,7 +15,7 @@ static int read_image(struct vsm_vcpu *vp)
 	const struct kvm_host *h = vp->partition->host;
 	struct vp_vtl *v = vcpu_active(vp);
 
-	return h->ops->get_xsave(h, v->cpu.fd, v->xsave, vp->partition->xsave_size);
+	return h->ops->get_xsave(h, v->cpu.fd, v->xsave, vp->partition->xsave.size);
 }
 
 /* Components that must be marked in use for [offset, end) to be loaded. */
@@ -26,9 +24,9 @@ static uint64_t components(uint32_t offset, size_t end)
 	uint64_t bits = 0;
 
 	if (offset < FPU_XMM0 && !(offset >= MXCSR_FIELD && end <= MXCSR_FIELD_END))
-		bits |= XSTATE_X87;
+		bits |= XSAVE_X87;
 	if (end > FPU_XMM0 || (offset < MXCSR_FIELD_END && end > MXCSR_FIELD))
-		bits |= XSTATE_SSE;
+		bits |= XSAVE_SSE;
 	return bits;
 }
 
@@ -52,9 +50,9 @@ int fpu_write(struct vsm_vcpu *vp, uint32_t offset, const void *buf, size_t len)
 	if (r)
 		return r;
 	memcpy(image + offset, buf, len);
-	memcpy(&in_use, image + XSTATE_BV, sizeof(in_use));
+	memcpy(&in_use, image + XSAVE_BV_OFFSET, sizeof(in_use));
 	in_use |= components(offset, offset + len);
-	memcpy(image + XSTATE_BV, &in_use, sizeof(in_use));
+	memcpy(image + XSAVE_BV_OFFSET, &in_use, sizeof(in_use));
 	/* The switch code remembers what vCPUs were left with. */
 	v->xsave_known = false;
 	return h->ops->set_xsave(h, v->cpu.fd, image);

@@ -11,14 +11,8 @@
 
 #include <string.h>
 
+#include "registers/xsave.h"
 #include "vcpu/vcpu.h"
-
-/* The XSAVE image in its standard format. */
-#define XSTATE_BV     512
-#define HEADER_END    576
-#define AVX_END	      832
-#define XSTATE_LEGACY UINT64_C(3) /* x87, SSE: in the first 512 bytes */
-#define XSTATE_AVX    UINT64_C(4)
 
 static int move_regs(struct vtl_cpu *from, struct vtl_cpu *to)
 {
@@ -103,42 +97,18 @@ static int move_xcr0(const struct kvm_host *h, struct vp_vtl *from, struct vp_vt
 	return r;
 }
 
-/*
- * The part of an image that says something (Intel SDM 1, 13.4): of a component that is not in
- * XSTATE_BV KVM neither gives nor takes anything. Where AVX is, is fixed in practice and by CPUID;
- * past it the image is taken as a whole.
- */
-static size_t image_used(const uint8_t *image, size_t size)
-{
-	uint64_t in_use;
-
-	memcpy(&in_use, image + XSTATE_BV, sizeof(in_use));
-	if (in_use & ~(XSTATE_LEGACY | XSTATE_AVX))
-		return size;
-	return in_use & XSTATE_AVX ? AVX_END : HEADER_END;
-}
-
-/*
- * The header of the leaving VTL's image decides how much is compared, and is itself in that part.
- */
-static bool image_equal(const uint8_t *a, const uint8_t *b, size_t used)
-{
-	return !memcmp(a + XSTATE_BV, b + XSTATE_BV, used - XSTATE_BV) && !memcmp(a, b, XSTATE_BV);
-}
-
 static int move_xsave(struct vsm_vcpu *vp, struct vp_vtl *from, struct vp_vtl *to)
 {
 	const struct kvm_host *h = vp->partition->host;
-	size_t size = vp->partition->xsave_size, used;
-	int r = h->ops->get_xsave(h, from->cpu.fd, from->xsave, size);
+	const struct xsave_layout *layout = &vp->partition->xsave;
+	int r = h->ops->get_xsave(h, from->cpu.fd, from->xsave, layout->size);
 
 	from->xsave_known = !r;
 	if (r)
 		return r;
-	used = image_used(from->xsave, size);
-	if (to->xsave_known && image_equal(to->xsave, from->xsave, used))
+	if (to->xsave_known && xsave_equal(layout, from->xsave, to->xsave))
 		return 0;
-	memcpy(to->xsave, from->xsave, used);
+	xsave_copy(layout, to->xsave, from->xsave);
 	r = h->ops->set_xsave(h, to->cpu.fd, to->xsave);
 	to->xsave_known = !r;
 	vp->stats.xsave_moved++;

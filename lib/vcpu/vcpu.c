@@ -75,7 +75,7 @@ static int create_vtl(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o, uns
 		r = create_cpu(vp, vtl, id);
 	if (r)
 		return r;
-	v->xsave = calloc(1, p->xsave_size);
+	v->xsave = calloc(1, p->xsave.size);
 	v->assist_page = overlay_create(&p->memory, vtl, data);
 	if (!v->xsave || !v->assist_page)
 		return -ENOMEM;

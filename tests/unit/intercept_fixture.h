@@ -71,7 +71,7 @@ static inline void scene_start(struct scene *s, enum vsm_enforcement enforcement
 	fixture_start(&s->x, 8);
 	h = s->x.host;
 	s->p.host = h;
-	s->p.xsave_size = sizeof(s->xsave);
+	s->p.xsave.size = sizeof(s->xsave);
 	s->p.vtl_count = 3;
 	assert_int_equal(memory_init(&s->p.memory, h, &o), 0);
 	assert_int_equal(memory_add_region(&s->p.memory, gpa_from(0), SCENE_PAGES << 12,
