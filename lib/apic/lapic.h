@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include "memory/gpa.h"
 
 #define LAPIC_MSR_BASE	       UINT32_C(0x1b)  /* IA32_APIC_BASE */
@@ -192,21 +193,22 @@ bool lapic_accepts_pic(const struct lapic *l);
 /* Takes an event out of those that wait. False: it does not wait. */
 bool lapic_take(struct lapic *l, enum lapic_event event);
 
-/* Asked several times at every exit, where it is nearly always so: without branches. */
+/* These two are asked several times at every exit, and nearly always so: without branches. */
 static inline bool lapic_irr_empty(const struct lapic *l)
 {
-	uint32_t any = 0;
+	uint64_t irr[4];
 
-	for (unsigned i = 0; i < 8; i++)
-		any |= l->irr[i];
-	return !any;
+	_Static_assert(sizeof(irr) == sizeof(l->irr), "all of the IRR");
+	memcpy(irr, l->irr, sizeof(irr));
+	return !(irr[0] | irr[1] | irr[2] | irr[3]);
 }
 
 /* Nothing waits for the vCPU, and no timer runs. */
 static inline bool lapic_idle(const struct lapic *l)
 {
-	return lapic_irr_empty(l) && !l->events && !l->tsc_deadline &&
-	       l->expiry_ns == LAPIC_TIMER_NONE;
+	uint64_t timer = l->tsc_deadline | (l->expiry_ns ^ LAPIC_TIMER_NONE);
+
+	return lapic_irr_empty(l) & !(timer | l->events);
 }
 
 /* The vector that can be delivered now: the highest of the IRR if its class is above PPR's; -1. */

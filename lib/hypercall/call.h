@@ -10,6 +10,7 @@
 #include "hypercall/hypercall.h"
 #include "hypercall/vp_set.h"
 #include "partition/partition.h"
+#include "vcpu/vcpu.h"
 
 struct hypercall_call;
 
@@ -33,7 +34,13 @@ extern const struct hypercall_info hypercall_table[];
 extern const size_t hypercall_table_size;
 
 /* NULL: no such call. */
-const struct hypercall_info *hypercall_find(uint16_t code);
+static inline const struct hypercall_info *hypercall_find(const uint8_t rows[HYPERCALL_HASHES],
+							  uint16_t code)
+{
+	const struct hypercall_info *info = &hypercall_table[rows[hypercall_hash(code)]];
+
+	return info->code == code ? info : NULL;
+}
 
 struct hypercall_call {
 	struct vsm_vcpu *vp; /* the caller */
@@ -41,9 +48,10 @@ struct hypercall_call {
 	unsigned vtl; /* the caller's */
 	const struct hypercall_info *info;
 
-	/* The control word; info is set before these mean anything. */
+	/* The control word; from `fast` on by hypercall_check(). */
 	uint64_t control;
-	bool fast, mode64;
+	bool mode64;
+	bool fast;
 	uint16_t variable; /* bytes */
 	uint16_t reps;	   /* rep count */
 	uint16_t rep;	   /* next element; on return, elements done */
@@ -67,19 +75,16 @@ static inline void *hypercall_output_rep(struct hypercall_call *c)
 	return c->output + (size_t)c->rep * c->info->output_rep;
 }
 
-/* --- parse.c --- */
+/* --- parse.c; the first in registers of 64- and 32-bit callers, and inline for the run loop --- */
 
-/* The control word and where its parameters are; looks the call up. */
-int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp);
+/* The control word, and where a slow call's parameters are; looks the call up. */
+static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp);
 
-/* Is the control word right for the call, and do its parameters fit where they are said to be? */
+/*
+ * Takes the control word apart. Is it right for the call, and do its parameters fit where they are
+ * said to be?
+ */
 enum hv_status hypercall_check(struct hypercall_call *c);
-
-/* The control word of the same call, continued at element `rep`, in the caller's registers. */
-int hypercall_put_continuation(struct hypercall_call *c, uint16_t rep);
-
-/* The result value in the caller's registers. */
-int hypercall_put_result(struct hypercall_call *c, enum hv_status status, uint16_t reps);
 
 /* --- parameters.c --- */
 
@@ -133,5 +138,32 @@ enum hv_status hypercall_translate_virtual_address(struct hypercall_call *c);
 enum hv_status hypercall_translate_virtual_address_ex(struct hypercall_call *c);
 enum hv_status hypercall_check_sparse_gpa_page_vtl_access(struct hypercall_call *c);
 enum hv_status hypercall_query_capabilities(struct hypercall_call *c);
+
+static inline uint64_t hypercall_pair(uint64_t high, uint64_t low)
+{
+	return high << 32 | (uint32_t)low;
+}
+
+static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
+{
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs);
+
+	if (r)
+		return r;
+	c->vp = vp;
+	c->partition = vp->partition;
+	c->vtl = vp->active_vtl;
+	c->mode64 = cpu_64bit(sregs);
+	c->control = c->mode64 ? regs->rcx : hypercall_pair(regs->rdx, regs->rax);
+	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
+	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
+	c->error = 0;
+	c->blocked = false;
+	c->info = hypercall_find(vp->partition->hypercall_rows,
+				 (uint16_t)(c->control & HV_CONTROL_CODE));
+	return 0;
+}
 
 #endif

@@ -8,11 +8,40 @@
 #include "hv/privileges.h"
 #include "vcpu/vcpu.h"
 
+/* For a 64-bit caller in the register at `offset` of struct kvm_regs, for others in EDX:EAX. */
+static int put_value(struct hypercall_call *c, size_t offset, uint64_t value)
+{
+	struct vtl_cpu *cpu = &vcpu_active(c->vp)->cpu;
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (r)
+		return r;
+	if (c->mode64) {
+		memcpy((uint8_t *)regs + offset, &value, sizeof(value));
+	} else {
+		regs->rax = (uint32_t)value;
+		regs->rdx = value >> 32;
+	}
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	return 0;
+}
+
+/* The control word of the same call, continued at its next element. */
+static int put_continuation(struct hypercall_call *c)
+{
+	uint64_t control = c->control & ~HV_CONTROL_REP_START;
+
+	return put_value(c, offsetof(struct kvm_regs, rcx),
+			 control | (uint64_t)c->rep << HV_CONTROL_REP_START_SHIFT);
+}
+
 static int finish(struct hypercall_call *c, struct hypercall_result *result, enum hv_status status)
 {
 	result->outcome = HYPERCALL_DONE;
 	result->status = (uint16_t)status;
-	return hypercall_put_result(c, status, result->reps);
+	return put_value(c, offsetof(struct kvm_regs, rax),
+			 (uint64_t)result->reps << HV_RESULT_REPS_SHIFT | status);
 }
 
 /*
@@ -73,7 +102,7 @@ static int handle(struct hypercall_call *c, struct hypercall_result *result)
 	if (!c->blocked && (status || c->rep == c->reps))
 		return finish(c, result, status);
 	result->outcome = HYPERCALL_AGAIN;
-	return hypercall_put_continuation(c, c->rep);
+	return put_continuation(c);
 }
 
 static int execute(struct hypercall_call *c, struct hypercall_result *result)

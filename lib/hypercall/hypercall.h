@@ -15,6 +15,19 @@
 
 struct vsm_vcpu;
 
+/*
+ * Finding a call by its code: rows[hypercall_hash(code)] is where it is in the table, if it is
+ * there. No two calls of the table share a place.
+ */
+#define HYPERCALL_HASHES 256
+
+static inline uint8_t hypercall_hash(uint16_t code)
+{
+	return (uint8_t)(code ^ code >> 8);
+}
+
+void hypercall_index(uint8_t rows[HYPERCALL_HASHES]);
+
 enum hypercall_entry {
 	HYPERCALL_ENTRY_NONE, /* not an `out` of the code page, or not from a legal environment: #UD
 			       */

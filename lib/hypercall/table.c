@@ -209,10 +209,8 @@ const struct hypercall_info hypercall_table[] = {
 
 const size_t hypercall_table_size = sizeof(hypercall_table) / sizeof(hypercall_table[0]);
 
-const struct hypercall_info *hypercall_find(uint16_t code)
+void hypercall_index(uint8_t rows[HYPERCALL_HASHES])
 {
 	for (size_t i = 0; i < hypercall_table_size; i++)
-		if (hypercall_table[i].code == code)
-			return &hypercall_table[i];
-	return NULL;
+		rows[hypercall_hash(hypercall_table[i].code)] = (uint8_t)i;
 }

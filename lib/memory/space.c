@@ -113,13 +113,6 @@ void space_destroy(const struct kvm_host *host, struct space *s)
 
 /* --- showing a view --- */
 
-bool space_shows(const struct space *s, const struct memory *m, unsigned vtl)
-{
-	const struct view *v = &m->views[vtl];
-
-	return s->shown_vtl == (int)vtl && s->shown_generation == v->generation && !v->stale;
-}
-
 /* Deletes every slot that is not exactly one of `want`; goes on past errors. */
 static int delete_others(const struct kvm_host *host, struct space *s, const struct view_slot *want,
 			 size_t count, unsigned *changed)

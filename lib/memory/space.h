@@ -22,7 +22,7 @@ struct space {
 	uint64_t *id_map; /* bit set: id in use, counted from first_slot */
 	int shown_vtl;	  /* view the slots show; -1: none */
 	uint64_t shown_generation;
-	unsigned inside; /* vCPUs in KVM_RUN */
+	unsigned inside;    /* vCPUs in KVM_RUN */
 	uint64_t slice_end; /* gate.c: until then the VPs inside are left alone */
 };
 
@@ -35,7 +35,12 @@ int space_init(struct space *s, int vm_fd, bool own_fd, uint32_t first_slot, uin
 void space_destroy(const struct kvm_host *host, struct space *s);
 
 /* Do the slots show `vtl`'s view as it is now? */
-bool space_shows(const struct space *s, const struct memory *m, unsigned vtl);
+static inline bool space_shows(const struct space *s, const struct memory *m, unsigned vtl)
+{
+	const struct view *v = &m->views[vtl];
+
+	return s->shown_vtl == (int)vtl && s->shown_generation == v->generation && !v->stale;
+}
 
 /*
  * Makes the slots show `vtl`'s view: deletes what differs, then adds what is missing; touches

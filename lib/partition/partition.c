@@ -250,6 +250,7 @@ int partition_create_on(const struct kvm_host *host, const struct vsm_partition_
 	p->trace = o.trace;
 	p->callback_ctx = o.callback_ctx;
 	p->max_vps = o.max_vps;
+	hypercall_index(p->hypercall_rows);
 	p->enabled_vtls = 1;
 	p->start_ns = host->ops->clock_ns(host);
 	r = init(p, &o);

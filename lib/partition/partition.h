@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "event/event.h"
+#include "hypercall/hypercall.h"
 #include "kvm/ops.h"
 #include "memory/memory.h"
 #include "memory/space.h"
@@ -57,17 +58,19 @@ struct vsm_partition {
 	uint64_t tlb_unlocks; /* TLB locks given up so far: partition/tlb.c */
 	struct msr_intercept msr_intercepts[MSR_INTERCEPTS];
 	bool accept_unsupported_intercepts; /* enum vsm_unsupported_intercepts */
-	uint64_t start_ns; /* CLOCK_MONOTONIC at reference time 0 */
+	uint64_t start_ns;		    /* CLOCK_MONOTONIC at reference time 0 */
 	bool ref_offset_known;
 	int64_t ref_offset; /* reference time minus the scaled TSC, msr/ref_tsc.c */
 	uint32_t ref_sequence;
 	bool ref_page_stale; /* VPs' TSCs differ: no page can serve all */
 
-	struct port_table ports; /* synic/port.c */
+	uint8_t hypercall_rows[HYPERCALL_HASHES]; /* hypercall_index() */
+	struct port_table ports;		  /* synic/port.c */
 
 	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
 	uint32_t max_vps;
-	uint64_t turns; /* handed out by gate.c */
+	uint64_t turns;		/* handed out by gate.c */
+	uint32_t turns_awaited; /* VPs that wait for one */
 	struct events events;
 
 	struct vsm_vcpu *stepper; /* the VP for whose step pages are open, vcpu/violation.c */

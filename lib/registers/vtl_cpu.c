@@ -28,7 +28,8 @@ int vtl_cpu_init(struct vtl_cpu *cpu, const struct kvm_host *host, int fd, size_
 	cpu->fd = fd;
 	cpu->run = run;
 	cpu->run_size = run_size;
-	cpu->sync_regs = sync_regs;
+	cpu->sync_groups = sync_regs ? SYNC_GROUPS : 0;
+	cpu->groups = sync_regs ? &run->s.regs : &cpu->copy;
 	if (sync_regs)
 		run->kvm_valid_regs = SYNC_GROUPS;
 	return 0;
@@ -45,9 +46,9 @@ void vtl_cpu_destroy(struct vtl_cpu *cpu)
 
 int vtl_cpu_fetch(struct vtl_cpu *cpu, unsigned group)
 {
-	struct kvm_sync_regs *copy = vtl_cpu_copy(cpu);
-	int r = group == CPU_REGS ? cpu->host->ops->get_regs(cpu->host, cpu->fd, &copy->regs)
-				  : cpu->host->ops->get_sregs(cpu->host, cpu->fd, &copy->sregs);
+	const struct kvm_host *h = cpu->host;
+	int r = group == CPU_REGS ? h->ops->get_regs(h, cpu->fd, &cpu->groups->regs)
+				  : h->ops->get_sregs(h, cpu->fd, &cpu->groups->sregs);
 
 	if (!r)
 		cpu->valid |= (uint8_t)group;
@@ -69,15 +70,15 @@ int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events)
 
 static int cpu_write(struct vtl_cpu *cpu, unsigned group)
 {
-	struct kvm_sync_regs *copy = vtl_cpu_copy(cpu);
+	const struct kvm_host *h = cpu->host;
 
 	switch (group) {
 	case CPU_REGS:
-		return cpu->host->ops->set_regs(cpu->host, cpu->fd, &copy->regs);
+		return h->ops->set_regs(h, cpu->fd, &cpu->groups->regs);
 	case CPU_SREGS:
-		return cpu->host->ops->set_sregs(cpu->host, cpu->fd, &copy->sregs);
+		return h->ops->set_sregs(h, cpu->fd, &cpu->groups->sregs);
 	default:
-		return cpu->host->ops->set_vcpu_events(cpu->host, cpu->fd, &cpu->copy.events);
+		return h->ops->set_vcpu_events(h, cpu->fd, &cpu->copy.events);
 	}
 }
 
@@ -121,9 +122,9 @@ void vtl_cpu_forget(struct vtl_cpu *cpu)
  */
 static int cpu_prepare(struct vtl_cpu *cpu)
 {
-	if (!cpu->sync_regs || (cpu->dirty & CPU_EVENTS))
+	if (cpu->dirty & ~cpu->sync_groups)
 		return cpu_write_dirty(cpu, CPU_GROUPS);
-	cpu->run->kvm_dirty_regs = cpu->dirty & SYNC_GROUPS;
+	cpu->run->kvm_dirty_regs = cpu->dirty;
 	cpu->dirty = 0;
 	return 0;
 }
@@ -185,6 +186,12 @@ static int cpu_settle_rip(struct vtl_cpu *cpu)
 	return r || regs->rip != cpu->pio_rip ? r : cpu_complete_out(cpu);
 }
 
+/* RIP is elsewhere, so KVM leaves it alone. */
+static inline bool cpu_rip_moved(const struct vtl_cpu *cpu)
+{
+	return (cpu->valid & CPU_REGS) && cpu->groups->regs.rip != cpu->pio_rip;
+}
+
 void vtl_cpu_flush_tlb(struct vtl_cpu *cpu)
 {
 	atomic_store(&cpu->flush_tlb, true);
@@ -209,7 +216,8 @@ static int cpu_drop_translations(struct vtl_cpu *cpu)
 	return r;
 }
 
-int vtl_cpu_run(struct vtl_cpu *cpu)
+/* What KVM has to be told besides the registers that travel with KVM_RUN; rarely anything. */
+static int cpu_settle(struct vtl_cpu *cpu)
 {
 	int r = cpu->rip_owned ? cpu_settle_rip(cpu) : 0;
 
@@ -218,15 +226,27 @@ int vtl_cpu_run(struct vtl_cpu *cpu)
 		if (r)
 			atomic_store(&cpu->flush_tlb, true);
 	}
+	return r;
+}
+
+int vtl_cpu_run(struct vtl_cpu *cpu)
+{
+	struct kvm_run *run = cpu->run;
+	int r = 0;
+
+	if (cpu->rip_owned)
+		cpu->rip_owned = !cpu_rip_moved(cpu);
+	if (cpu->rip_owned || atomic_load(&cpu->flush_tlb))
+		r = cpu_settle(cpu);
 	if (!r && cpu->dirty)
 		r = cpu_prepare(cpu);
 	if (r)
 		return r;
 	/* Before 6.12 a failing KVM_RUN leaves the reason of an earlier exit. */
-	cpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	run->exit_reason = KVM_EXIT_UNKNOWN;
 	r = cpu->host->ops->run(cpu->host, cpu->fd);
-	cpu->run->kvm_dirty_regs = 0;
-	cpu->valid = cpu->sync_regs ? SYNC_GROUPS : 0;
+	run->kvm_dirty_regs = 0;
+	cpu->valid = cpu->sync_groups;
 	return r;
 }
 

@@ -26,14 +26,15 @@ struct vtl_cpu {
 	int fd;
 	struct kvm_run *run;
 	size_t run_size;
-	bool sync_regs;	 /* the host exchanges CPU_REGS and CPU_SREGS through kvm_run */
+	uint8_t sync_groups; /* CPU_*: what the host exchanges through kvm_run: two, or none */
 	bool unfinished; /* the last exit left an instruction half-done: the next run completes it */
 	bool rip_owned;	 /* vtl_cpu_own_rip() */
 	_Atomic bool flush_tlb; /* vtl_cpu_flush_tlb() */
 	uint64_t pio_rip;
 	uint8_t valid; /* CPU_*: the copy is what the vCPU has, or will have once it is written */
 	uint8_t dirty; /* CPU_*: the copy must go to the vCPU before it runs */
-	struct kvm_sync_regs copy; /* for what does not go through kvm_run */
+	struct kvm_sync_regs *groups; /* where CPU_REGS and CPU_SREGS are: in kvm_run, or `copy` */
+	struct kvm_sync_regs copy;    /* for what does not go through kvm_run */
 };
 
 /* Maps the kvm_run of vCPU `fd` and takes the fd over; on failure the fd stays the caller's. */
@@ -63,30 +64,31 @@ static inline void vtl_cpu_dirty(struct vtl_cpu *cpu, unsigned groups)
 /* Reads CPU_REGS or CPU_SREGS with an ioctl. */
 int vtl_cpu_fetch(struct vtl_cpu *cpu, unsigned group);
 
-/* Where the copies of the two groups live. */
-static inline struct kvm_sync_regs *vtl_cpu_copy(struct vtl_cpu *cpu)
-{
-	return cpu->sync_regs ? &cpu->run->s.regs : &cpu->copy;
-}
-
 static inline int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs)
 {
-	*regs = &vtl_cpu_copy(cpu)->regs;
+	*regs = &cpu->groups->regs;
 	return cpu->valid & CPU_REGS ? 0 : vtl_cpu_fetch(cpu, CPU_REGS);
 }
 
 static inline int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs)
 {
-	*sregs = &vtl_cpu_copy(cpu)->sregs;
+	*sregs = &cpu->groups->sregs;
 	return cpu->valid & CPU_SREGS ? 0 : vtl_cpu_fetch(cpu, CPU_SREGS);
 }
 
 static inline int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs,
 				struct kvm_sregs **sregs)
 {
-	int r = vtl_cpu_regs(cpu, regs);
+	const unsigned both = CPU_REGS | CPU_SREGS;
+	int r = 0;
 
-	return r ? r : vtl_cpu_sregs(cpu, sregs);
+	*regs = &cpu->groups->regs;
+	*sregs = &cpu->groups->sregs;
+	if ((cpu->valid & both) == both)
+		return 0;
+	if (!(cpu->valid & CPU_REGS))
+		r = vtl_cpu_fetch(cpu, CPU_REGS);
+	return r || (cpu->valid & CPU_SREGS) ? r : vtl_cpu_fetch(cpu, CPU_SREGS);
 }
 
 /*

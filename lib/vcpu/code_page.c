@@ -4,41 +4,30 @@
 
 #include "vcpu/vcpu.h"
 
-static bool still_holds(const struct memory *m, const struct code_walk *c,
-			const struct kvm_sregs *s, uint64_t page)
-{
-	if (!c->known || c->page != page || c->changes != m->changes || c->cr3 != s->cr3 ||
-	    c->cr0 != s->cr0 || c->cr4 != s->cr4 || c->efer != s->efer)
-		return false;
-	for (unsigned i = 0; i < c->table_count; i++)
-		if (__atomic_load_n(c->tables[i].at, __ATOMIC_RELAXED) != c->tables[i].value)
-			return false;
-	return true;
-}
-
 /* Only of tables whose entries are read as a whole: 64-bit mode's. */
 static void remember(const struct memory *m, unsigned vtl, struct code_walk *c,
 		     const struct kvm_sregs *s, uint64_t page, const struct walk_result *at)
 {
-	if (!(s->efer & CPU_EFER_LMA))
+	if (!(s->efer & CPU_EFER_LMA) || !at->table_count)
 		return;
 	*c = (struct code_walk){.cr0 = s->cr0,
 				.cr3 = s->cr3,
 				.cr4 = s->cr4,
 				.efer = s->efer,
 				.page = page,
-				.changes = m->changes,
-				.table_count = at->table_count};
-	for (unsigned i = 0; i < at->table_count; i++) {
-		c->tables[i].at = memory_address(m, vtl, at->tables[i].entry);
-		c->tables[i].value = at->tables[i].value;
+				.changes = m->changes};
+	for (unsigned i = 0; i < WALK_LEVELS; i++) {
+		const struct walk_table *t = &at->tables[i % at->table_count];
+
+		c->tables[i].at = memory_address(m, vtl, t->entry);
+		c->tables[i].value = t->value;
 		if (!c->tables[i].at)
 			return;
 	}
 	c->known = true;
 }
 
-bool code_page_holds(struct vsm_vcpu *vp, const struct kvm_sregs *sregs, gva_t rip)
+bool code_page_walk(struct vsm_vcpu *vp, const struct kvm_sregs *sregs, gva_t rip)
 {
 	struct vsm_partition *p = vp->partition;
 	struct code_walk *c = &vcpu_active(vp)->code;
@@ -47,8 +36,6 @@ bool code_page_holds(struct vsm_vcpu *vp, const struct kvm_sregs *sregs, gva_t r
 	struct access_fault fault;
 	struct walk_result at;
 
-	if (still_holds(&p->memory, c, sregs, page))
-		return true;
 	c->known = false;
 	if (walk(&p->memory, vtl, sregs, rip, MEM_EXECUTE, false, &at, &fault) ||
 	    overlay_at(&p->memory, vtl, gpa_page(at.gpa)) != p->vtls[vtl].hypercall_page)

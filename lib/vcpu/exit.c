@@ -66,15 +66,17 @@ static const exit_handler handlers[] = {
 
 int exit_handle(struct vsm_vcpu *vp)
 {
-	uint32_t reason = vcpu_active(vp)->cpu.run->exit_reason;
-	int r = 0;
+	const struct vp_vtl *v = vcpu_active(vp);
+	uint32_t reason = v->cpu.run->exit_reason;
 
 	vp->unexplained = 0;
 	/* Whatever stopped a step ends it: what KVM does next may be more than the instruction. */
-	if (reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR)
-		r = step_end(vp);
-	if (r)
-		return r;
+	if (v->stepping && reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR) {
+		int r = step_end(vp);
+
+		if (r)
+			return r;
+	}
 	if (reason < HANDLERS && handlers[reason])
 		return handlers[reason](vp);
 	return EXIT_TO_VMM;

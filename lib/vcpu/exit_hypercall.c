@@ -30,13 +30,14 @@ struct caller {
 /* Which entry of the code page the exit came from; c->rip becomes that of the `out`. */
 static enum hypercall_entry find_entry(struct vsm_vcpu *vp, struct caller *c)
 {
-	struct vsm_partition *p = vp->partition;
 	unsigned out_offset, offset;
 	gva_t rip = cpu_linear_rip(c->sregs, c->regs->rip);
 	enum hypercall_entry entry;
 
-	if (!p->vtls[vp->active_vtl].hypercall_page->enabled || !cpu_protected(c->sregs) ||
-	    cpu_cpl(c->sregs) || !code_page_holds(vp, c->sregs, rip))
+	if (!cpu_protected(c->sregs) || cpu_cpl(c->sregs))
+		return HYPERCALL_ENTRY_NONE;
+	if (!code_walk_holds(&vcpu_active(vp)->code, &vp->partition->memory, c->sregs, rip) &&
+	    !code_page_walk(vp, c->sregs, rip))
 		return HYPERCALL_ENTRY_NONE;
 	offset = (unsigned)(rip.addr & VSM_PAGE_MASK);
 	entry = hypercall_page_entry(offset, &out_offset);
@@ -110,9 +111,9 @@ static int intercept_page(struct vsm_vcpu *vp, struct caller *c, const struct ac
 	return violation_handle(vp, &v);
 }
 
-static int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
+static inline int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 {
-	struct hypercall_result result = {0};
+	struct hypercall_result result;
 	int r = hypercall_execute(vp, &result);
 
 	if (r)

@@ -78,7 +78,7 @@ static struct vsm_vcpu *next_in_turn(struct vsm_partition *p, const struct space
 {
 	struct vsm_vcpu *next = NULL;
 
-	for (uint32_t i = 0; p->max_vps > 1 && i < p->max_vps; i++) {
+	for (uint32_t i = 0; p->turns_awaited && i < p->max_vps; i++) {
 		struct vsm_vcpu *vp = p->vps[i];
 
 		if (vp && vp->turn && partition_space(p, vp->active_vtl) == space &&
@@ -100,8 +100,10 @@ static int wait_for_turn(struct vsm_vcpu *vp, const struct space *space)
 	uint64_t until = KVM_NEVER;
 	int r;
 
-	if (!vp->turn)
+	if (!vp->turn) {
 		vp->turn = ++p->turns;
+		p->turns_awaited++;
+	}
 	if (space->inside && slice_over(p, space))
 		nudge_inside(p, space);
 	else if (space->inside)
@@ -140,20 +142,22 @@ static void wake_next(struct vsm_partition *p, const struct space *space)
 		partition_wake_vp(next);
 }
 
-int gate_enter(struct vsm_vcpu *vp)
+/* The VP waits no longer. */
+static void end_turn(struct vsm_vcpu *vp)
+{
+	if (!vp->turn)
+		return;
+	vp->turn = 0;
+	vp->partition->turns_awaited--;
+}
+
+int gate_wait(struct vsm_vcpu *vp, struct space *space)
 {
 	struct vsm_partition *p = vp->partition;
-	struct space *space = partition_space(p, vp->active_vtl), *old;
+	struct space *old = outdated(p);
 	bool first;
 	int r = 0;
 
-	/* Alone, and the view is right: what nearly every entry of most guests is. */
-	if (p->max_vps == 1 && !vp->holds && space_shows(space, &p->memory, vp->active_vtl)) {
-		space->inside++;
-		vp->inside = true;
-		return 0;
-	}
-	old = outdated(p);
 	if (old)
 		return wait_until_left(p, old);
 	if (vp->holds) {
@@ -171,22 +175,15 @@ int gate_enter(struct vsm_vcpu *vp)
 	 * it that those inside come out.
 	 */
 	first = !space->inside++ || vp->turn;
-	vp->turn = 0;
+	end_turn(vp);
 	if (first)
 		wake_next(p, space);
 	vp->inside = true;
 	return 0;
 }
 
-void gate_leave(struct vsm_vcpu *vp)
+void gate_tell(struct vsm_partition *p, const struct space *space)
 {
-	struct vsm_partition *p = vp->partition;
-	struct space *space = partition_space(p, vp->active_vtl);
-
-	vp->inside = false;
-	space->inside--;
-	if (p->max_vps == 1)
-		return;
 	if (!space->inside)
 		wake_next(p, space);
 	pthread_cond_broadcast(&p->vcpu_moved);
@@ -196,6 +193,6 @@ void gate_forget(struct vsm_vcpu *vp)
 {
 	if (!vp->turn)
 		return;
-	vp->turn = 0;
+	end_turn(vp);
 	wake_next(vp->partition, partition_space(vp->partition, vp->active_vtl));
 }

@@ -3,18 +3,48 @@
 #ifndef VSM_LIB_VCPU_GATE_H
 #define VSM_LIB_VCPU_GATE_H
 
-struct vsm_vcpu;
-struct vsm_partition;
+#include "vcpu/vcpu.h"
 
 /*
  * Brings the VP's space to the active VTL's view and counts the VP as inside. 0: enter KVM_RUN,
  * then call gate_leave(). 1: had to wait for other VPs, so what was decided before may no longer
  * hold; look again. -EINTR: a signal ended the wait. Else the partition is dead.
  */
-int gate_enter(struct vsm_vcpu *vp);
-void gate_leave(struct vsm_vcpu *vp);
+static inline int gate_enter(struct vsm_vcpu *vp);
+static inline void gate_leave(struct vsm_vcpu *vp);
 
 /* The VP's thread goes back to the VMM: it no longer waits for its turn. */
 void gate_forget(struct vsm_vcpu *vp);
+
+/* gate_enter() where others may have to be waited for, or the view is not right. */
+int gate_wait(struct vsm_vcpu *vp, struct space *space);
+
+/* A VP has left the space: those who wait for that hear of it. */
+void gate_tell(struct vsm_partition *p, const struct space *space);
+
+/* Alone, and the view is right: what nearly every entry of many guests is, and inline for that. */
+static inline int gate_enter(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+	unsigned vtl = vp->active_vtl;
+	struct space *space = partition_space(p, vtl);
+
+	if (p->max_vps > 1 || vp->holds || !space_shows(space, &p->memory, vtl))
+		return gate_wait(vp, space);
+	space->inside++;
+	vp->inside = true;
+	return 0;
+}
+
+static inline void gate_leave(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+	struct space *space = partition_space(p, vp->active_vtl);
+
+	vp->inside = false;
+	space->inside--;
+	if (p->max_vps > 1)
+		gate_tell(p, space);
+}
 
 #endif

@@ -16,11 +16,6 @@
 #include "vcpu/switch.h"
 #include "vcpu/vcpu.h"
 
-bool interrupt_user_apic(const struct vsm_vcpu *vp, unsigned vtl)
-{
-	return vtl > 0 || !vp->partition->kernel_irqchip;
-}
-
 bool interrupt_pending(const struct vsm_vcpu *vp, unsigned vtl)
 {
 	const struct lapic *l = &vp->vtls[vtl].lapic;
@@ -70,11 +65,12 @@ static void no_interrupt(struct vp_vtl *v)
 /* A halted VTL waits for something, and a waiting store wants to be looked at. */
 static bool vtl_idle(const struct vp_vtl *v)
 {
+	bool nothing = !(v->entry_pending | v->halted | v->tlb_wait.waits | v->retired.armed);
+	uint64_t never = STIMER_NONE;
+
 	for (unsigned i = 0; i < STIMER_COUNT; i++)
-		if (v->stimers[i].due_ns != STIMER_NONE)
-			return false;
-	return lapic_idle(&v->lapic) && !v->entry_pending && !v->halted && !v->tlb_wait.waits &&
-	       !v->retired.armed;
+		never &= v->stimers[i].due_ns;
+	return nothing & (never == STIMER_NONE) & lapic_idle(&v->lapic);
 }
 
 bool interrupt_none(struct vsm_vcpu *vp)
@@ -108,14 +104,6 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 			return r;
 	}
 	return lapic_highest(&v->lapic) >= 0 ? inject(vp, v) : 0;
-}
-
-void interrupt_collect(struct vsm_vcpu *vp)
-{
-	struct vp_vtl *v = vcpu_active(vp);
-
-	if (interrupt_user_apic(vp, vp->active_vtl) && v->cpu.run->cr8 != lapic_cr8(&v->lapic))
-		lapic_set_cr8(&v->lapic, v->cpu.run->cr8);
 }
 
 /* --- HLT --- */

@@ -3,15 +3,13 @@
 #ifndef VSM_LIB_VCPU_INTERRUPT_H
 #define VSM_LIB_VCPU_INTERRUPT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include "apic/lapic.h"
-
-struct vsm_partition;
-struct vsm_vcpu;
+#include "vcpu/vcpu.h"
 
 /* Does this VTL have the library's local APIC (and not KVM's)? */
-bool interrupt_user_apic(const struct vsm_vcpu *vp, unsigned vtl);
+static inline bool interrupt_user_apic(const struct vsm_vcpu *vp, unsigned vtl)
+{
+	return vtl > 0 || !vp->partition->kernel_irqchip;
+}
 
 /* Does something wait for this VTL that makes it enter, whatever a lower one does? */
 bool interrupt_pending(const struct vsm_vcpu *vp, unsigned vtl);
@@ -30,7 +28,13 @@ int interrupt_deliver(struct vsm_vcpu *vp);
 bool interrupt_none(struct vsm_vcpu *vp);
 
 /* After KVM_RUN: takes over the guest's CR8. */
-void interrupt_collect(struct vsm_vcpu *vp);
+static inline void interrupt_collect(struct vsm_vcpu *vp)
+{
+	struct vp_vtl *v = vcpu_active(vp);
+
+	if (interrupt_user_apic(vp, vp->active_vtl) && v->cpu.run->cr8 != lapic_cr8(&v->lapic))
+		lapic_set_cr8(&v->lapic, v->cpu.run->cr8);
+}
 
 /*
  * Raises what the timers of all of the VP's VTLs have due, and sets vp->deadline to when the next

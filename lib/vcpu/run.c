@@ -60,7 +60,7 @@ static int interrupted(struct vsm_vcpu *vp, bool finish)
 }
 
 /* KVM_RUN of the active VTL. `finish`: only complete what the last exit left half-done. */
-static int enter_guest(struct vsm_vcpu *vp, bool finish)
+static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;

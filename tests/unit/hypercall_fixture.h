@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include "hv/hypercall.h"
-#include "hypercall/hypercall.h"
+#include "hypercall/call.h"
 #include "vcpu/vcpu.h"
 
 #define HC_MIB	  4
@@ -30,6 +30,14 @@ struct hc {
 	struct hypercall_result result;
 	bool mode32; /* callers are 32-bit */
 };
+
+static inline const struct hypercall_info *hc_find(uint16_t code)
+{
+	uint8_t rows[HYPERCALL_HASHES] = {0};
+
+	hypercall_index(rows);
+	return hypercall_find(rows, code);
+}
 
 static inline void hc_start_with(struct hc *h, const struct vsm_partition_options *wanted)
 {

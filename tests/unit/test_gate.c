@@ -111,6 +111,7 @@ static void test_next_in_turn_learns_of_it(void **state)
 	smp_run(&s, 0);
 	smp_expect_vmm(&s, 0, 0);     /* VTL0's view is shown */
 	s.vp[1]->turn = ++s.p->turns; /* woken, but its thread has not got to run */
+	s.p->turns_awaited++;
 	smp_run(&s, 2);
 	smp_wait_asleep(&s, 1);
 	smp_run(&s, 0);

@@ -99,7 +99,7 @@ static void sizes_are_the_librarys(void **state)
 	assert_int_equal(hct_info_count, hypercall_table_size);
 	for (unsigned i = 0; i < hct_info_count; i++) {
 		const struct hct_info *info = &hct_infos[i];
-		const struct hypercall_info *t = hypercall_find(info->code);
+		const struct hypercall_info *t = hc_find(info->code);
 
 		assert_non_null(t);
 		assert_int_equal(info->rep, t->rep);
