@@ -66,7 +66,38 @@ static enum hv_status get_apic_base(const struct register_access *a,
 	return register_status(a, r);
 }
 
-const struct register_place place_apic_base = {.get = get_apic_base};
+static void change_kernel_base(struct kvm_sregs *sregs, const struct register_access *a,
+			       const struct hv_register_value *value)
+{
+	(void)a;
+	sregs->apic_base = value->low;
+}
+
+/* CPUID's APIC bit follows what KVM knows of (kernel: kvm_update_cpuid_runtime()). */
+static void show_enabled(struct kvm_sregs *sregs, const struct register_access *a,
+			 const struct hv_register_value *value)
+{
+	(void)a;
+	sregs->apic_base =
+		(sregs->apic_base & ~LAPIC_BASE_ENABLE) | (value->low & LAPIC_BASE_ENABLE);
+}
+
+/* As the VTL's own WRMSR: a higher VTL that intercepts that lets it through by setting this. */
+static enum hv_status set_apic_base(const struct register_access *a,
+				    const struct hv_register_value *value)
+{
+	struct lapic *l = &register_holder(a)->lapic;
+	const struct lapic_clock no_clock = {0}; /* a mode's change starts no timer */
+	struct lapic_effects effects;
+
+	if (apic_in_kernel(a))
+		return register_change_sregs(a, value, change_kernel_base);
+	if (lapic_msr_write(l, LAPIC_MSR_BASE, value->low, &no_clock, &effects))
+		return HV_INVALID_REGISTER_VALUE;
+	return register_change_sregs(a, value, show_enabled);
+}
+
+const struct register_place place_apic_base = {.get = get_apic_base, .set = set_apic_base};
 
 static enum hv_status get_apic_id(const struct register_access *a, struct hv_register_value *value)
 {

@@ -83,7 +83,7 @@ const struct register_row register_table[] = {
 	{HV_REGISTER_TSC, 1, READ_ONLY, 0x10, 0, &place_msr},
 	{HV_REGISTER_EFER, 1, 0, SREGS(efer), 0, &place_efer},
 	MSR(HV_REGISTER_KERNEL_GS_BASE, 0xc0000102),
-	{HV_REGISTER_APIC_BASE, 1, READ_ONLY, 0, 0, &place_apic_base},
+	{HV_REGISTER_APIC_BASE, 1, 0, 0, 0, &place_apic_base},
 	MSR(HV_REGISTER_PAT, 0x277),
 	MSR(HV_REGISTER_SYSENTER_CS, 0x174),
 	MSR(HV_REGISTER_SYSENTER_EIP, 0x176),

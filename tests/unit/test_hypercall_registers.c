@@ -55,7 +55,6 @@ static void unknown_and_read_only_names(void **state)
 					   0x00040006, 0x00060008, 0x000e0004};
 	static const uint32_t read_only[] = {
 		HV_REGISTER_TSC,
-		HV_REGISTER_APIC_BASE,
 		HV_REGISTER_INITIAL_APIC_ID,
 		HV_REGISTER_MTRR_CAP,
 		HV_REGISTER_VP_INDEX,
@@ -324,6 +323,15 @@ static void cr8_is_the_apics(void **state)
 	assert_int_equal(set(&h, VTL(1), HV_REGISTER_CR8, 16), HV_INVALID_REGISTER_VALUE);
 	assert_int_equal(get(&h, VTL(1), HV_REGISTER_APIC_BASE, &v), HV_SUCCESS);
 	assert_int_equal(v.low, h.vp[0]->vtls[1].lapic.base);
+	/* What a VTL may write itself can be set: another mode, none, but not back in one step. */
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_APIC_BASE, 0xfee00d00), HV_SUCCESS);
+	assert_int_equal(h.vp[0]->vtls[0].lapic.base, 0xfee00d00);
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_APIC_BASE, 0xfee00900),
+			 HV_INVALID_REGISTER_VALUE);
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_APIC_BASE, 0xfee00100), HV_SUCCESS);
+	assert_int_equal(h.vp[0]->vtls[0].lapic.base, 0xfee00100);
+	assert_false(fake_vcpu_sregs(h.x.fake, hc_cpu(&h, 0, 0)->fd)->apic_base & 0x800);
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_APIC_BASE, 0xfee00900), HV_SUCCESS);
 	assert_int_equal(get(&h, VTL(1), HV_REGISTER_INITIAL_APIC_ID, &v), HV_SUCCESS);
 	assert_int_equal(v.low, 8);
 	/* With an APIC in the kernel VTL0's is there. */
@@ -335,6 +343,8 @@ static void cr8_is_the_apics(void **state)
 	assert_int_equal(v.low, 7);
 	assert_int_equal(get(&h, VTL(0), HV_REGISTER_APIC_BASE, &v), HV_SUCCESS);
 	assert_int_equal(v.low, 0xfee00900);
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_APIC_BASE, 0xfee00100), HV_SUCCESS);
+	assert_int_equal(fake_vcpu_sregs(h.x.fake, hc_cpu(&h, 0, 0)->fd)->apic_base, 0xfee00100);
 	hc_stop(&h);
 }
 
