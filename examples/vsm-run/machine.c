@@ -206,6 +206,7 @@ static int create_partition(struct machine *m)
 		.max_vps = o->cpus,
 		.first_slot = FIRST_SLOT,
 		.kick_signal = KICK_SIGNAL,
+		.unsupported_intercepts = o->unsupported_intercepts,
 		.flags = o->intercept_gva ? VSM_PARTITION_INTERCEPT_GVA : 0,
 		.quirks = o->quirks,
 		.log = report_log,

@@ -39,6 +39,12 @@ static const struct choice irqchips[] = {
 	{NULL, 0},
 };
 
+static const struct choice unsupported_intercepts[] = {
+	{"refuse", VSM_UNSUPPORTED_INTERCEPTS_REFUSE},
+	{"accept", VSM_UNSUPPORTED_INTERCEPTS_ACCEPT},
+	{NULL, 0},
+};
+
 static const struct choice switches[] = {
 	{"on", true},
 	{"off", false},
@@ -212,6 +218,15 @@ static int add_quirk(struct options *o, const struct option_row *row, const char
 	return r;
 }
 
+static int set_cr_intercepts(struct options *o, const struct option_row *row, const char *value)
+{
+	int chosen, r = choose(row, value, &chosen);
+
+	if (r == CONTINUE)
+		o->unsupported_intercepts = (enum vsm_unsupported_intercepts)chosen;
+	return r;
+}
+
 static int set_x2apic(struct options *o, const struct option_row *row, const char *value)
 {
 	int chosen, r = choose(row, value, &chosen);
@@ -284,6 +299,9 @@ static const struct option_row rows[] = {
 	{"max-vtl", "N", "highest VTL the guest may enable, 1 or 2 (1)", set_max_vtl, NULL},
 	{"irqchip", "kernel|user", "VTL0's local APIC: KVM's or libvsm's (user)", set_irqchip,
 	 irqchips},
+	{"cr-intercepts", "refuse|accept",
+	 "a VTL that asks for intercepts KVM cannot give (refuse)", set_cr_intercepts,
+	 unsupported_intercepts},
 	{"x2apic", "on|off", "x2APIC mode of the local APICs (on)", set_x2apic, switches},
 	{"intercept-gva", NULL, "memory intercepts name the guest-virtual address, too",
 	 set_intercept_gva, NULL},

@@ -36,6 +36,7 @@ struct options {
 	uint8_t max_vtl;
 	bool intercept_gva;
 	bool no_x2apic;
+	enum vsm_unsupported_intercepts unsupported_intercepts;
 	bool kernel_irqchip;
 	bool trace, stats, probe;
 };
