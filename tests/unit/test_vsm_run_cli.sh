@@ -25,6 +25,21 @@ expect() {
     grep -q "^vsm-run: .*$text" "$scratch/err" || fail "'$*' said: $(cat "$scratch/err")"
 }
 
+# put OFFSET BYTES: into the bzImage.
+put() { printf '%b' "$2" | dd of="$scratch/bzImage" bs=1 seek=$(($1)) conv=notrunc 2>/dev/null; }
+
+# Linux's boot protocol 2.15, a 64-bit entry, loaded at 32 MiB.
+make_bzimage() {
+    head -c 3000 /dev/zero >"$scratch/bzImage"
+    put 0x1f1 '\0001'
+    put 0x1fe '\0125\0252'
+    put 0x201 '\0152HdrS\0017\0002'
+    put 0x211 '\0001'
+    put 0x236 '\0001'
+    put 0x258 '\0000\0000\0000\0002'
+    put 0x260 '\0000\0000\0001'
+}
+
 expect 2 'no image given'
 expect 2 'no such option' --frobnicate x
 expect 2 '--mem wants a value' --mem
@@ -44,6 +59,7 @@ expect 2 "'x' is not on|off" --x2apic x y
 expect 2 "'x' is not ux-is-execute" --quirk x y
 expect 2 'does not go with --topology single-vm' --irqchip kernel --topology single-vm x
 expect 2 "'b' is too much" a b
+expect 2 "'b' is too much" --kernel a b
 expect 2 'at most 8' --module 1 --module 2 --module 3 --module 4 --module 5 --module 6 --module 7 --module 8 --module 9 x
 
 expect 4 'No such file' "$scratch/absent"
@@ -55,6 +71,16 @@ expect 4 'without a multiboot header' "$scratch/short"
 head -c 20000 "$image" >"$scratch/cut"
 expect 4 'truncated' "$scratch/cut"
 expect 4 'No such file' --module "$scratch/absent" "$image"
+expect 4 'No such file' --initrd "$scratch/absent" "$image"
+expect 4 'No such file' --vtl1 "$scratch/absent" "$image"
+expect 4 'empty: neither a multiboot' --kernel "$scratch/empty"
+expect 4 'not a Linux kernel' --initrd "$scratch/empty" "$image"
+expect 4 'not a Linux kernel' --vtl1 "$image" "$image"
+make_bzimage
+head -c 1500 "$scratch/bzImage" >"$scratch/cut-bzImage"
+expect 4 'cut-bzImage: truncated' "$scratch/cut-bzImage"
+expect 4 'the Linux kernel at 0x2000000 needs memory' --mem 16M "$scratch/bzImage"
+expect 4 'empty: not a 64-bit ELF file' --vtl1 "$scratch/empty" "$scratch/bzImage"
 head -c 4000000 /dev/zero >"$scratch/large"
 expect 4 'larger than guest memory' --mem 2M "$scratch/large"
 expect 4 'no room in guest memory for a module' --mem 4M --module "$scratch/large" "$image"
