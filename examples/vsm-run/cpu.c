@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A processor's thread: vsm_vcpu_run(), and one row for each exit that comes back. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -91,6 +92,20 @@ static void on_fail_entry(struct cpu *c, struct kvm_run *run)
 	      run->fail_entry.hardware_entry_failure_reason);
 }
 
+static void on_system_event(struct cpu *c, struct kvm_run *run)
+{
+	const uint64_t *data = (const uint64_t *)run->system_event.data;
+
+	if (run->system_event.type == KVM_SYSTEM_EVENT_CRASH) {
+		say("VTL%u reports a crash: %#" PRIx64 " %#" PRIx64 " %#" PRIx64 " %#" PRIx64
+		    " %#" PRIx64,
+		    (unsigned)data[0], data[2], data[3], data[4], data[5], data[6]);
+		return;
+	}
+	say("the guest asked for a reset");
+	machine_end(c->machine, STATUS_OK);
+}
+
 static void on_nothing(struct cpu *c, struct kvm_run *run)
 {
 	(void)c, (void)run;
@@ -103,6 +118,7 @@ static const exit_handler handlers[] = {
 	[KVM_EXIT_SHUTDOWN] = on_shutdown,
 	[KVM_EXIT_INTERNAL_ERROR] = on_internal_error,
 	[KVM_EXIT_FAIL_ENTRY] = on_fail_entry,
+	[KVM_EXIT_SYSTEM_EVENT] = on_system_event,
 	[KVM_EXIT_INTR] = on_nothing,
 	[KVM_EXIT_IRQ_WINDOW_OPEN] = on_nothing,
 };

@@ -98,6 +98,14 @@ VSM_API int vsm_vcpu_fd(const struct vsm_vcpu *vcpu, unsigned vtl);
  * that, as KVM does with its own. If it halts with interrupts off, KVM_EXIT_HLT is returned once;
  * the next call sleeps. See VSM_PARTITION_HLT_EXITS.
  *
+ * KVM_EXIT_SYSTEM_EVENT comes from the library, in the way of KVM's own Hyper-V interface, when the
+ * guest writes HV_X64_MSR_RESET (type KVM_SYSTEM_EVENT_RESET: the VMM resets the machine, beginning
+ * with vsm_partition_reset(), or ends it) or reports a crash with HV_X64_MSR_CRASH_CTL (type
+ * KVM_SYSTEM_EVENT_CRASH: the guest may go on). system_event.data[0] is the VTL that did; with a
+ * crash, data[1] is what it wrote to CRASH_CTL and data[2] to data[6] are P0 to P4: with bit 62 of
+ * the former (CrashMessage) P3 is the GPA and P4 the length of a message, which the VMM reads as
+ * that VTL would (vsm_memory_view()). ndata is how many there are.
+ *
  * -EINTR  vsm_vcpu_kick(), or a signal of the VMM's; may be spurious; *run is the active VTL's. The
  * kick_signals the library sends for itself do not end the call
  * -EIO    the partition is dead; vsm_partition_death() says why

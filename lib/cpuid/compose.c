@@ -2,6 +2,8 @@
 /*
  * The guest's CPUID: the VMM's table with the Hyper-V leaves in place of its own hypervisor leaves.
  */
+#include "cpuid/compose.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -22,13 +24,14 @@
 #define HV_MAX_LEAF	     UINT32_C(0x40000006)
 #define HV_FEATURE_FREQUENCY (UINT32_C(1) << 8) /* EDX of 0x40000003 */
 #define HV_FEATURE_XMM_IN    (UINT32_C(1) << 4)
+#define HV_FEATURE_CRASH     (UINT32_C(1) << 10)
 #define HV_FEATURE_XMM_OUT   (UINT32_C(1) << 15)
 #define HV_FEATURE_POLLING   (UINT32_C(1) << 17)
 #define HV_FEATURE_MSR_LOCK  (UINT32_C(1) << 18)
 #define HV_FEATURE_DIRECT    (UINT32_C(1) << 19) /* synthetic timers */
-#define HV_FEATURES                                                                          \
-	(HV_FEATURE_XMM_IN | HV_FEATURE_XMM_OUT | HV_FEATURE_POLLING | HV_FEATURE_MSR_LOCK | \
-	 HV_FEATURE_DIRECT)
+#define HV_FEATURES                                                                       \
+	(HV_FEATURE_CRASH | HV_FEATURE_XMM_IN | HV_FEATURE_XMM_OUT | HV_FEATURE_POLLING | \
+	 HV_FEATURE_MSR_LOCK | HV_FEATURE_DIRECT)
 
 /* EAX of 0x40000004: do not use AutoEOI, which KVM's own local APIC cannot do for the library. */
 #define HV_HINT_NO_AUTO_EOI (UINT32_C(1) << 9)
@@ -78,6 +81,19 @@ static size_t hyperv_leaves(const struct vsm_partition *p, struct kvm_cpuid_entr
 }
 
 #define HYPERV_LEAVES 7
+
+bool cpuid_hyperv_leaf(const struct vsm_partition *p, __u32 function, struct kvm_cpuid_entry2 *e)
+{
+	struct kvm_cpuid_entry2 leaves[HYPERV_LEAVES];
+	size_t count = hyperv_leaves(p, leaves);
+
+	for (size_t i = 0; i < count; i++)
+		if (leaves[i].function == function) {
+			*e = leaves[i];
+			return true;
+		}
+	return false;
+}
 
 static bool is_hypervisor_leaf(uint32_t function)
 {

@@ -104,8 +104,8 @@ struct hv_vp_set {
 };
 _Static_assert(sizeof(struct hv_vp_set) == 16, "TLFS HV_VP_SET");
 
-#define HV_VP_SET_SPARSE  0
-#define HV_VP_SET_ALL	  1
+#define HV_VP_SET_SPARSE 0
+#define HV_VP_SET_ALL	 1
 
 /*
  * HvCallSendSyntheticClusterIpi: before the mask; HvCallSendSyntheticClusterIpiEx: before the set
@@ -361,6 +361,19 @@ struct hv_vp_index {
 #define HV_EVENT_ERROR_CODE	    (UINT64_C(0xffffffff) << HV_EVENT_ERROR_CODE_SHIFT)
 #define HV_EVENT_EXCEPTION_VALID \
 	(HV_EVENT_PENDING | HV_EVENT_DELIVER_ERROR_CODE | HV_EVENT_VECTOR | HV_EVENT_ERROR_CODE)
+
+/* HvRegisterPendingInterruption: pending 0, type 3:1, deliver error code 4, vector 31:16, error code
+ * 63:32. As for PendingEvent0 the layout is Hyper-V's (Linux include/hyperv/hvhdk.h). */
+#define HV_INTERRUPTION_INTERRUPT	   0
+#define HV_INTERRUPTION_NMI		   2
+#define HV_INTERRUPTION_EXCEPTION	   3
+#define HV_INTERRUPTION_SOFTWARE	   4
+#define HV_INTERRUPTION_DELIVER_ERROR_CODE (UINT64_C(1) << 4)
+#define HV_INTERRUPTION(type, vector) \
+	(HV_EVENT_PENDING | (uint64_t)(type) << 1 | (uint64_t)(vector) << HV_EVENT_VECTOR_SHIFT)
+#define HV_INTERRUPTION_VALID                                                                      \
+	(HV_EVENT_PENDING | HV_EVENT_TYPE | HV_INTERRUPTION_DELIVER_ERROR_CODE | HV_EVENT_VECTOR | \
+	 HV_EVENT_ERROR_CODE)
 
 /* HvRegisterInterruptState */
 #define HV_INTERRUPT_STATE_SHADOW     UINT64_C(1)

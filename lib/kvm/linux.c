@@ -55,6 +55,7 @@ static const struct kvm_ops linux_ops = {
 
 	.current_thread = linux_current_thread,
 	.signal_thread = linux_signal_thread,
+	.thread_time_ns = linux_thread_time_ns,
 	.clock_ns = linux_clock_ns,
 
 	.create_wake_fd = linux_create_wake_fd,

@@ -98,6 +98,7 @@ int linux_close_fd(const struct kvm_host *h, int fd);
 /* linux_thread.c */
 int linux_current_thread(const struct kvm_host *h);
 int linux_signal_thread(const struct kvm_host *h, int tid, int signo);
+int linux_thread_time_ns(const struct kvm_host *h, int tid, uint64_t *ns);
 uint64_t linux_clock_ns(const struct kvm_host *h);
 
 /* linux_wait.c */

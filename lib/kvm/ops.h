@@ -107,10 +107,12 @@ struct kvm_ops {
 	/* --- threads and time --- */
 	int (*current_thread)(const struct kvm_host *h); /* the kernel's thread id */
 	int (*signal_thread)(const struct kvm_host *h, int tid, int signo);
+	/* Processor time the thread has had. */
+	int (*thread_time_ns)(const struct kvm_host *h, int tid, uint64_t *ns);
 	uint64_t (*clock_ns)(const struct kvm_host *h); /* CLOCK_MONOTONIC */
 
 	/* --- waiting --- */
-	int (*create_wake_fd)(const struct kvm_host *h); /* fd: readable once signalled */
+	int (*create_wake_fd)(const struct kvm_host *h);    /* fd: readable once signalled */
 	int (*signal_fd)(const struct kvm_host *h, int fd); /* async-signal-safe */
 	int (*drain_fd)(const struct kvm_host *h, int fd);  /* takes the signals back; 0 if none */
 	/*

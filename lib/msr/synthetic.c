@@ -11,6 +11,7 @@
 #include "hv/vsm.h"
 #include "hypercall/hypercall.h"
 #include "msr/apic_msr.h"
+#include "msr/machine_msr.h"
 #include "msr/ref_tsc.h"
 #include "vcpu/vcpu.h"
 
@@ -178,6 +179,8 @@ static const struct {
 	{HV_MSR_GUEST_OS_ID, HV_MSR_GUEST_OS_ID, read_os_id, write_os_id},
 	{HV_MSR_HYPERCALL, HV_MSR_HYPERCALL, read_hypercall, write_hypercall},
 	{HV_MSR_VP_INDEX, HV_MSR_VP_INDEX, read_vp_index, NULL},
+	{HV_MSR_RESET, HV_MSR_RESET, reset_msr_read, reset_msr_write},
+	{HV_MSR_VP_RUNTIME, HV_MSR_VP_RUNTIME, runtime_msr_read, NULL},
 	{HV_MSR_TIME_REF_COUNT, HV_MSR_TIME_REF_COUNT, ref_tsc_read_count, NULL},
 	{HV_MSR_REFERENCE_TSC, HV_MSR_REFERENCE_TSC, ref_tsc_read_page, ref_tsc_write_page},
 	{HV_MSR_TSC_FREQUENCY, HV_MSR_TSC_FREQUENCY, read_tsc_frequency, NULL},
@@ -189,6 +192,7 @@ static const struct {
 	{HV_MSR_SIEFP, HV_MSR_EOM, read_synic, synic_msr_write},
 	{HV_MSR_SINT0, HV_MSR_SINT15, read_synic, synic_msr_write},
 	{HV_MSR_STIMER0_CONFIG, HV_MSR_STIMER3_COUNT, stimer_msr_read, stimer_msr_write},
+	{HV_MSR_CRASH_P0, HV_MSR_CRASH_CTL, crash_msr_read, crash_msr_write},
 	{HV_MSR_VSM_CAPABILITIES, HV_MSR_VSM_CAPABILITIES, read_capabilities, NULL},
 };
 

@@ -16,6 +16,8 @@
 #include "vsm/partition.h"
 #include "vsm/vcpu.h"
 
+#define CRASH_PARAMETERS 5
+
 /* Partition-wide state of one VTL. */
 struct vtl_partition {
 	uint64_t guest_os_id;	/* HV_X64_MSR_GUEST_OS_ID */
@@ -26,6 +28,7 @@ struct vtl_partition {
 	struct overlay *ref_tsc_below[VSM_VTL_COUNT]; /* the same page, by lower VTL that sees it */
 	uint64_t config; /* HV_REGISTER_VSM_PARTITION_CONFIG of this VTL */
 	bool mbec;
+	uint64_t crash[CRASH_PARAMETERS]; /* HV_X64_MSR_CRASH_P0 and on */
 };
 
 struct vsm_partition {

@@ -46,6 +46,7 @@ static int reset_vp(struct vsm_vcpu *vp)
 	vp->active_vtl = 0;
 	vp->enabled_vtls = 1;
 	vp->nudged = false;
+	vp->system_event = (struct system_event){0};
 	vp->deadline = KVM_NEVER;
 	startup_reset(vp);
 	for (unsigned vtl = 0; !r && vtl < vp->partition->vtl_count; vtl++)

@@ -2,6 +2,11 @@
 /* Registers of the local APIC: KVM's own for VTL0 where the VM has one, else the library's. */
 #include "registers/places.h"
 
+#include <errno.h>
+
+#include "registers/msr.h"
+#include "vcpu/interrupt.h"
+
 static bool apic_in_kernel(const struct register_access *a)
 {
 	return a->target->partition->kernel_irqchip && a->vtl == 0;
@@ -106,3 +111,44 @@ static enum hv_status get_apic_id(const struct register_access *a, struct hv_reg
 }
 
 const struct register_place place_apic_id = {.get = get_apic_id};
+
+/* --- its registers in x2APIC mode, and the TSC deadline; `where` is the MSR --- */
+
+static enum hv_status get_apic_msr(const struct register_access *a, struct hv_register_value *value)
+{
+	struct vp_vtl *v = register_holder(a);
+	struct lapic_clock clock;
+	int r;
+
+	if (apic_in_kernel(a))
+		return register_status(a, vtl_cpu_read_msr(&v->cpu, a->where, &value->low));
+	interrupt_clock(a->target, a->vtl, a->where == LAPIC_MSR_TSC_DEADLINE, &clock);
+	r = lapic_msr_read(&v->lapic, a->where, &clock, &value->low);
+	return r ? HV_INVALID_PARAMETER : HV_SUCCESS;
+}
+
+/* What a write sends goes where it would go if the VTL itself had written. */
+static enum hv_status set_apic_msr(const struct register_access *a,
+				   const struct hv_register_value *value)
+{
+	struct vp_vtl *v = register_holder(a);
+	struct lapic_effects effects;
+	struct lapic_clock clock;
+	uint64_t now;
+	int r;
+
+	if (apic_in_kernel(a))
+		return register_status(a, vtl_cpu_write_msr(&v->cpu, a->where, value->low));
+	if (a->where != LAPIC_MSR_TSC_DEADLINE && !lapic_x2apic(&v->lapic))
+		return HV_INVALID_PARAMETER;
+	interrupt_clock(a->target, a->vtl, a->where == LAPIC_MSR_TSC_DEADLINE, &clock);
+	r = lapic_msr_write(&v->lapic, a->where, value->low, &clock, &effects);
+	if (!r)
+		interrupt_effects(a->target, a->vtl, &effects);
+	/* Read-only, or not there: no register to set; else it is the value. */
+	if (r == -EINVAL && lapic_msr_read(&v->lapic, a->where, &clock, &now) == 0)
+		return HV_INVALID_REGISTER_VALUE;
+	return r ? HV_INVALID_PARAMETER : HV_SUCCESS;
+}
+
+const struct register_place place_apic_msr = {.get = get_apic_msr, .set = set_apic_msr};

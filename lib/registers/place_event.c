@@ -123,6 +123,9 @@ static enum hv_status set_event1(const struct register_access *a,
 
 const struct register_place place_event1 = {.wide = true, .get = get_event1, .set = set_event1};
 
+/* Registers that are always 0 here. */
+const struct register_place place_zero = {.get = get_event1, .set = set_event1};
+
 /* --- interrupt state --- */
 
 /* KVM has two kinds of shadow (after STI, after MOV SS); the TLFS has one. */
@@ -164,3 +167,83 @@ static enum hv_status set_interrupt_state(const struct register_access *a,
 
 const struct register_place place_interrupt_state = {.get = get_interrupt_state,
 						     .set = set_interrupt_state};
+
+/* --- what KVM is about to deliver, of whatever kind --- */
+
+static void show_interruption(const struct kvm_vcpu_events *e, uint64_t *value)
+{
+	if (e->exception.injected || e->exception.pending) {
+		*value = HV_INTERRUPTION(HV_INTERRUPTION_EXCEPTION, e->exception.nr);
+		if (e->exception.has_error_code)
+			*value |= HV_INTERRUPTION_DELIVER_ERROR_CODE |
+				  (uint64_t)e->exception.error_code << HV_EVENT_ERROR_CODE_SHIFT;
+	} else if (e->nmi.injected) {
+		*value = HV_INTERRUPTION(HV_INTERRUPTION_NMI, VECTOR_NMI);
+	} else if (e->interrupt.injected) {
+		*value = HV_INTERRUPTION(e->interrupt.soft ? HV_INTERRUPTION_SOFTWARE
+							   : HV_INTERRUPTION_INTERRUPT,
+					 e->interrupt.nr);
+	}
+}
+
+static enum hv_status get_interruption(const struct register_access *a,
+				       struct hv_register_value *value)
+{
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(&register_holder(a)->cpu, &events);
+
+	if (!r)
+		show_interruption(events, &value->low);
+	return register_status(a, r);
+}
+
+/* A software interrupt's length is KVM's to know: none is queued here. */
+static bool interruption_valid(uint64_t value)
+{
+	unsigned type = value >> 1 & 7, vector = value >> HV_EVENT_VECTOR_SHIFT & 0xffff;
+
+	if (!(value & HV_EVENT_PENDING))
+		return !value;
+	if (value & ~HV_INTERRUPTION_VALID)
+		return false;
+	if (type == HV_INTERRUPTION_EXCEPTION)
+		return vector < VECTOR_COUNT && vector != VECTOR_NMI &&
+		       !(value & HV_INTERRUPTION_DELIVER_ERROR_CODE) == !has_error_code(vector);
+	if (value >> HV_EVENT_ERROR_CODE_SHIFT || (value & HV_INTERRUPTION_DELIVER_ERROR_CODE))
+		return false;
+	return (type == HV_INTERRUPTION_NMI && vector == VECTOR_NMI) ||
+	       (type == HV_INTERRUPTION_INTERRUPT && vector <= UINT8_MAX);
+}
+
+static enum hv_status set_interruption(const struct register_access *a,
+				       const struct hv_register_value *value)
+{
+	struct vtl_cpu *cpu = &register_holder(a)->cpu;
+	bool pending = value->low & HV_EVENT_PENDING;
+	unsigned type = value->low >> 1 & 7;
+	struct kvm_vcpu_events *e;
+	int r;
+
+	if (!interruption_valid(value->low))
+		return HV_INVALID_REGISTER_VALUE;
+	r = vtl_cpu_events(cpu, &e);
+	if (r)
+		return register_status(a, r);
+	e->exception.pending = 0;
+	e->exception.injected = pending && type == HV_INTERRUPTION_EXCEPTION;
+	e->nmi.injected = pending && type == HV_INTERRUPTION_NMI;
+	e->interrupt.injected = pending && type == HV_INTERRUPTION_INTERRUPT;
+	if (e->exception.injected) {
+		e->exception.nr = (uint8_t)(value->low >> HV_EVENT_VECTOR_SHIFT);
+		e->exception.has_error_code = has_error_code(e->exception.nr);
+		e->exception.error_code = (uint32_t)(value->low >> HV_EVENT_ERROR_CODE_SHIFT);
+	}
+	if (e->interrupt.injected) {
+		e->interrupt.nr = (uint8_t)(value->low >> HV_EVENT_VECTOR_SHIFT);
+		e->interrupt.soft = 0;
+	}
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return HV_SUCCESS;
+}
+
+const struct register_place place_interruption = {.get = get_interruption, .set = set_interruption};

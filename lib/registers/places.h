@@ -70,10 +70,15 @@ extern const struct register_place place_debug, place_xcr0, place_fp, place_st;
 extern const struct register_place place_msr, place_synthetic;
 
 /* place_apic.c */
-extern const struct register_place place_cr8, place_apic_base, place_apic_id;
+extern const struct register_place place_cr8, place_apic_base, place_apic_id, place_apic_msr;
 
 /* place_event.c */
 extern const struct register_place place_event0, place_event1, place_interrupt_state;
+extern const struct register_place place_interruption, place_zero;
+
+/* place_vp.c */
+extern const struct register_place place_suspend, place_activity, place_cpuid_leaf;
+extern const struct register_place place_frequency;
 
 /* place_vsm.c */
 extern const struct register_place place_code_page_offsets, place_vp_status;

@@ -35,6 +35,17 @@
 #define QWORD sizeof(uint64_t)
 
 const struct register_row register_table[] = {
+	{HV_REGISTER_EXPLICIT_SUSPEND, 1, 0, 0, 0, &place_suspend},
+	/* Nothing but the caller suspends a VTL here. */
+	{HV_REGISTER_INTERCEPT_SUSPEND, 1, 0, 0, 0, &place_zero},
+	{HV_REGISTER_DISPATCH_SUSPEND, 1, 0, 0, 0, &place_zero},
+	{HV_REGISTER_INTERNAL_ACTIVITY_STATE, 1, 0, 0, 0, &place_activity},
+	{HV_REGISTER_HYPERVISOR_VERSION, 1, 0, 0x40000002, 0, &place_cpuid_leaf},
+	{HV_REGISTER_PRIVILEGES_AND_FEATURES_INFO, 4, 0, 0x40000003, 1, &place_cpuid_leaf},
+	{HV_REGISTER_GUEST_CRASH_P0, 6, 0, HV_MSR_CRASH_P0, 1, &place_synthetic},
+	{HV_REGISTER_PROCESSOR_CLOCK_FREQUENCY, 2, 0, HV_MSR_TSC_FREQUENCY, 1, &place_frequency},
+
+	{HV_REGISTER_PENDING_INTERRUPTION, 1, 0, 0, 0, &place_interruption},
 	{HV_REGISTER_INTERRUPT_STATE, 1, 0, 0, 0, &place_interrupt_state},
 	{HV_REGISTER_PENDING_EVENT0, 1, 0, 0, 0, &place_event0},
 	{HV_REGISTER_PENDING_EVENT1, 1, 0, 0, 0, &place_event1},
@@ -108,6 +119,7 @@ const struct register_row register_table[] = {
 	MSR(HV_REGISTER_U_CET, 0x6a0),
 	MSR(HV_REGISTER_S_CET, 0x6a2),
 	{HV_REGISTER_PL0_SSP, 5, 0, 0x6a4, 1, &place_msr},
+	{HV_REGISTER_TSC_DEADLINE, 1, 0, LAPIC_MSR_TSC_DEADLINE, 0, &place_apic_msr},
 	{HV_REGISTER_TSC_ADJUST, 1, READ_ONLY, 0x3b, 0, &place_msr},
 	MSR(HV_REGISTER_UMWAIT_CONTROL, 0xe1),
 	MSR(HV_REGISTER_XFD, 0x1c4),
@@ -115,6 +127,9 @@ const struct register_row register_table[] = {
 	MSR(HV_REGISTER_MISC_ENABLE, 0x1a0),
 	MSR(HV_REGISTER_FEATURE_CONTROL, 0x3a),
 
+	{HV_REGISTER_APIC_ID, 0x3e, 0, 0x802, 1, &place_apic_msr},
+
+	{HV_REGISTER_VP_RUNTIME, 1, READ_ONLY, HV_MSR_VP_RUNTIME, 0, &place_synthetic},
 	SYN(HV_REGISTER_HYPERCALL, HV_MSR_HYPERCALL),
 	SYN(HV_REGISTER_GUEST_OS_ID, HV_MSR_GUEST_OS_ID),
 	{HV_REGISTER_VP_INDEX, 1, READ_ONLY, HV_MSR_VP_INDEX, 0, &place_synthetic},

@@ -65,7 +65,8 @@ static void no_interrupt(struct vp_vtl *v)
 /* A halted VTL waits for something, and a waiting store wants to be looked at. */
 static bool vtl_idle(const struct vp_vtl *v)
 {
-	bool nothing = !(v->entry_pending | v->halted | v->tlb_wait.waits | v->retired.armed);
+	bool nothing = !(v->entry_pending | v->halted | v->tlb_wait.waits | v->suspended |
+			 v->retired.armed);
 	uint64_t never = STIMER_NONE;
 
 	for (unsigned i = 0; i < STIMER_COUNT; i++)

@@ -14,6 +14,7 @@
 
 #include "event/event.h"
 #include "intercept/intercept.h"
+#include "msr/machine_msr.h"
 #include "vcpu/exit.h"
 #include "vcpu/gate.h"
 #include "vcpu/interrupt.h"
@@ -117,7 +118,7 @@ static int sleep_on(struct vsm_vcpu *vp)
 	return kick_sleep(vp, vp->deadline);
 }
 
-/* Halted, or not started. */
+/* Halted, suspended, or not started. */
 static int idle(struct vsm_vcpu *vp)
 {
 	if (vp->started && (vp->partition->flags & VSM_PARTITION_HLT_EXITS)) {
@@ -148,7 +149,7 @@ static int choose(struct vsm_vcpu *vp)
 		return half_done ? finish_instruction(vp) : switch_interrupt(vp, due);
 	if (interrupt_waiting(vp))
 		return sleep_on(vp);
-	return interrupt_halted(vp) ? idle(vp) : ENTER_AGAIN;
+	return vcpu_active(vp)->suspended || interrupt_halted(vp) ? idle(vp) : ENTER_AGAIN;
 }
 
 /* Everything there is to do before the guest may go on. ENTER_AGAIN: it may. */
@@ -210,6 +211,19 @@ static void arrive(struct vsm_vcpu *vp)
 	shared_forget(vp);
 }
 
+/* What the guest told the VMM of itself; the instruction that did is finished first. */
+static int system_event(struct vsm_vcpu *vp)
+{
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	int r = cpu->unfinished ? vtl_cpu_complete(cpu) : 0;
+
+	if (r)
+		return r;
+	cpu->unfinished = false;
+	machine_event_show(vp, cpu->run);
+	return EXIT_TO_VMM;
+}
+
 static int run_until_exit(struct vsm_vcpu *vp)
 {
 	for (;;) {
@@ -218,7 +232,7 @@ static int run_until_exit(struct vsm_vcpu *vp)
 		if (vp->partition->dead)
 			return -EIO;
 		if (take_kick(vp))
-			return -EINTR;
+			return vp->system_event.type ? system_event(vp) : -EINTR;
 		r = round_trip(vp);
 		if (r != EXIT_RESUME)
 			return r;

@@ -47,7 +47,8 @@ struct vp_vtl {
 	struct retired_store retired;
 	bool stepping; /* a legal access is being single-stepped */
 	struct page_step step;
-	bool halted; /* behind a HLT, at halt_rip: interrupt.c */
+	bool suspended; /* HvRegisterExplicitSuspend */
+	bool halted;	/* behind a HLT, at halt_rip: interrupt.c */
 	uint64_t halt_rip;
 	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */
 	bool vina_asserted;   /* while there is no VP assist page to keep it */
@@ -68,6 +69,13 @@ struct vp_reset_msrs {
 	uint64_t value[2];
 };
 
+/* What the guest told that is the VMM's to act on; type 0: nothing. msr/machine_msr.c */
+struct system_event {
+	uint32_t type; /* KVM_SYSTEM_EVENT_* */
+	uint8_t vtl;
+	uint64_t control; /* HV_X64_MSR_CRASH_CTL */
+};
+
 struct vsm_vcpu {
 	struct vsm_partition *partition;
 	uint32_t index;
@@ -75,7 +83,9 @@ struct vsm_vcpu {
 	_Atomic uint8_t active_vtl;
 	uint16_t enabled_vtls; /* bit per VTL */
 	struct vp_vtl vtls[VSM_VTL_COUNT];
-	uint64_t tsc_moved;	    /* by the guest, since reference time was tied to the TSC */
+	uint64_t tsc_moved; /* by the guest, since reference time was tied to the TSC */
+	uint64_t runtime;   /* HV_X64_MSR_VP_RUNTIME when it was last read */
+	struct system_event system_event;
 	const struct port *in_port; /* whose callback its thread is in */
 
 	/* kick.c, partition/hold.c */

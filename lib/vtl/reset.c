@@ -178,6 +178,7 @@ int vtl_reset_partition(struct vsm_partition *p, unsigned vtl)
 	v->hypercall_msr = 0;
 	v->config = 0;
 	v->mbec = false;
+	memset(v->crash, 0, sizeof(v->crash));
 	msr_intercept_forget(p, vtl);
 	return 0;
 }

@@ -161,6 +161,7 @@ void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 	X(close_fd)            \
 	X(current_thread)      \
 	X(signal_thread)       \
+	X(thread_time_ns)      \
 	X(clock_ns)            \
 	X(create_wake_fd)      \
 	X(signal_fd)           \

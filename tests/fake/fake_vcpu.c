@@ -346,6 +346,18 @@ int op_current_thread(const struct kvm_host *h)
 	return fake_leave(f, ret ? ret : gettid());
 }
 
+/* As if threads always ran. */
+int op_thread_time_ns(const struct kvm_host *h, int tid, uint64_t *ns)
+{
+	struct fake_kvm *f;
+	int ret = fake_enter(h, FAKE_OP_thread_time_ns, &f);
+
+	(void)tid;
+	if (!ret)
+		*ns = f->clock;
+	return fake_leave(f, ret);
+}
+
 /* A signal for a thread that is not in KVM_RUN is handled there and then: it ends no later run. */
 int op_signal_thread(const struct kvm_host *h, int tid, int signo)
 {

@@ -50,7 +50,7 @@ static void a_vtl_the_vp_does_not_have(void **state)
 
 static void unknown_and_read_only_names(void **state)
 {
-	static const uint32_t unknown[] = {0,	       1,	   0xacacacac, UINT32_MAX,
+	static const uint32_t unknown[] = {2,	       0x204,	   0xacacacac, UINT32_MAX,
 					   0x00020012, 0x00030020, 0x000a0015, 0x000d001f,
 					   0x00040006, 0x00060008, 0x000e0004};
 	static const uint32_t read_only[] = {
@@ -58,6 +58,7 @@ static void unknown_and_read_only_names(void **state)
 		HV_REGISTER_INITIAL_APIC_ID,
 		HV_REGISTER_MTRR_CAP,
 		HV_REGISTER_VP_INDEX,
+		HV_REGISTER_VP_RUNTIME,
 		HV_REGISTER_SVERSION,
 		HV_REGISTER_VSM_CODE_PAGE_OFFSETS,
 		HV_REGISTER_VSM_VP_STATUS,

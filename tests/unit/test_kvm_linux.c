@@ -147,7 +147,7 @@ static void count_signal(int signo)
 static void test_threads(void **state)
 {
 	struct sigaction action = {.sa_handler = count_signal};
-	uint64_t before = OP(clock_ns);
+	uint64_t before = OP(clock_ns), time = 0, again;
 
 	(void)state;
 	assert_int_equal(OP(current_thread), gettid());
@@ -160,6 +160,12 @@ static void test_threads(void **state)
 	assert_int_equal(OP(signal_thread, gettid(), 12345), -EINVAL);
 	assert_int_equal(OP(signal_thread, INT32_MAX, SIGUSR1), -ESRCH);
 	assert_true(before > 0 && OP(clock_ns) >= before);
+	assert_int_equal(OP(thread_time_ns, gettid(), &time), 0);
+	assert_true(time > 0);
+	for (again = time; again == time;)
+		assert_int_equal(OP(thread_time_ns, gettid(), &again), 0);
+	assert_true(again > time);
+	assert_int_equal(OP(thread_time_ns, 0x7ffffff, &time), -EINVAL);
 }
 
 /* The errno of a call the kernel refuses arrives as it is. */

@@ -172,6 +172,7 @@ static bool is_partitions(uint32_t name)
 {
 	return name == HV_REGISTER_HYPERCALL || name == HV_REGISTER_GUEST_OS_ID ||
 	       name == HV_REGISTER_REFERENCE_TSC ||
+	       (name >= HV_REGISTER_GUEST_CRASH_P0 && name <= HV_REGISTER_GUEST_CRASH_CTL) ||
 	       (name >= HV_REGISTER_VSM_CODE_PAGE_OFFSETS &&
 		name <= HV_REGISTER_VSM_PARTITION_CONFIG && name != HV_REGISTER_VSM_VINA);
 }
