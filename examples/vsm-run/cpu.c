@@ -11,11 +11,6 @@
 
 typedef void (*exit_handler)(struct cpu *c, struct kvm_run *run);
 
-static int active_fd(const struct cpu *c)
-{
-	return vsm_vcpu_fd(c->vcpu, vsm_vcpu_active_vtl(c->vcpu));
-}
-
 static void crash(struct cpu *c, const char *what, uint64_t detail)
 {
 	unsigned vtl = vsm_vcpu_active_vtl(c->vcpu);
@@ -24,7 +19,7 @@ static void crash(struct cpu *c, const char *what, uint64_t detail)
 		return;
 	say("the guest crashed in VTL%u of processor %u: %s (%#llx)", vtl, c->index, what,
 	    (unsigned long long)detail);
-	report_registers(active_fd(c), c->index, vtl);
+	report_state(c);
 	machine_end(c->machine, STATUS_CRASHED);
 }
 

@@ -75,7 +75,7 @@ void report_log(void *machine, enum vsm_log_level level, const char *line);
 void report_stats(const struct machine *m);
 int report_probe(const struct options *o);
 void report_missing(int kvm_fd); /* the needed capabilities the host lacks */
-void report_registers(int vcpu_fd, unsigned index, unsigned vtl);
+void report_state(const struct cpu *cpu); /* registers and code where it is */
 
 /* Opens the KVM device, or says why not. */
 int open_kvm(const char *path);

@@ -219,8 +219,27 @@ void report_missing(int kvm_fd)
 
 /* --- a crash --- */
 
-void report_registers(int vcpu_fd, unsigned index, unsigned vtl)
+/* The bytes at RIP, up to the end of their page: which instruction it was. */
+static void report_code(const struct machine *m, int vcpu_fd, uint64_t linear)
 {
+	struct kvm_translation t = {.linear_address = linear};
+	uint64_t end;
+
+	if (ioctl(vcpu_fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
+		return;
+	end = (t.physical_address | 0xfff) + 1;
+	if (end > m->ram.size)
+		return;
+	fputs("code", stderr);
+	for (uint64_t at = t.physical_address; at < end && at - t.physical_address < 16; at++)
+		fprintf(stderr, " %02x", m->ram.base[at]);
+	fputc('\n', stderr);
+}
+
+void report_state(const struct cpu *cpu)
+{
+	unsigned index = cpu->index, vtl = vsm_vcpu_active_vtl(cpu->vcpu);
+	int vcpu_fd = vsm_vcpu_fd(cpu->vcpu, vtl);
 	struct kvm_regs r;
 	struct kvm_sregs s;
 
@@ -237,4 +256,5 @@ void report_registers(int vcpu_fd, unsigned index, unsigned vtl)
 		index, vtl, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9,
 		r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip, r.rflags, s.cs.selector,
 		s.ss.selector, s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
+	report_code(cpu->machine, vcpu_fd, s.cs.base + r.rip);
 }
