@@ -97,6 +97,24 @@ struct hv_segment {
 	uint16_t attributes;
 };
 
+struct hv_table {
+	uint16_t pad[3];
+	uint16_t limit;
+	uint64_t base;
+};
+
+/* HV_INITIAL_VP_CONTEXT */
+struct hv_context {
+	uint64_t rip, rsp, rflags;
+	struct hv_segment cs, ds, es, fs, gs, ss, tr, ldtr;
+	struct hv_table idtr, gdtr;
+	uint64_t efer, cr0, cr3, cr4, pat;
+};
+_Static_assert(sizeof(struct hv_context) == 224, "HV_INITIAL_VP_CONTEXT");
+
+#define HV_EXECUTION_LONG_MODE 0x10   /* bit of execution_state */
+#define HV_SEGMENT_LONG	       0x2000 /* bit of a code segment's attributes */
+
 /* HV_MESSAGE with a memory intercept in it */
 struct hv_intercept {
 	uint32_t type;
@@ -144,7 +162,15 @@ struct hv_assist {
 	uint32_t apic_assist, reserved;
 	uint32_t entry_reason;
 	uint32_t vina;
-	uint64_t rax, rcx; /* what a return that is not `fast` gives back */
+	/* What a return that is not `fast` gives back: to 64-bit code, and to other code. */
+	union {
+		struct {
+			uint64_t rax, rcx;
+		};
+		struct {
+			uint32_t eax, ecx, edx, reserved32;
+		};
+	};
 };
 _Static_assert(offsetof(struct hv_assist, rax) == 16, "HV_VP_ASSIST_PAGE");
 

@@ -33,6 +33,7 @@ guest_gdt:
 	.quad	0x00cff3000000ffff		/* 18: data of CPL3 */
 	.quad	0x00affb000000ffff		/* 20: 64-bit code of CPL3 */
 	.quad	0, 0				/* 28: TSS, filled in at run time */
+	.quad	0x00cf9b000000ffff		/* 38: 32-bit code */
 guest_gdt_end:
 
 	.align 8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VTL call and VTL1's entry. General registers are shared, RSP and RIP are not: each VTL finds its
+ * VTL call, and the entries of VTL1 and VTL2. General registers are shared, RSP and RIP are not: each VTL finds its
  * stack as it left it, and everything else as the other left it.
  */
 
@@ -61,13 +61,15 @@ vtl_call:
 	ret
 
 	/*
-	 * VTL1's first instruction, by its initial context. The frame stays at the stack's top; a
-	 * VTL return is a call that comes back at VTL1's next entry.
+	 * A VTL's first instruction, by its initial context. The frame stays at the stack's top; a
+	 * VTL return is a call that comes back at the VTL's next entry.
 	 */
-	.globl vtl_entry
-vtl_entry:
+	.macro	ENTRY name, entered, started
+	.globl \name
+\name:
+	movb	$0, \started(%rip)
 	sub	$15 * 8, %rsp
-vtl_next:
+1:
 	mov	%rax, (%rsp)
 	mov	%rcx, 8(%rsp)
 	mov	%rdx, 16(%rsp)
@@ -85,7 +87,7 @@ vtl_next:
 	mov	%r15, 112(%rsp)
 	cld
 	mov	%rsp, %rdi
-	call	vtl_entered
+	call	\entered
 	mov	%rax, %rcx			/* the return's control input */
 	mov	(%rsp), %rax
 	mov	16(%rsp), %rdx
@@ -102,13 +104,20 @@ vtl_next:
 	mov	104(%rsp), %r14
 	mov	112(%rsp), %r15
 	call	*hv_vtl_return_entry(%rip)
-	jmp	vtl_next
+	jmp	1b
+	.endm
+
+	ENTRY	vtl_entry, vtl_entered, vtl_started
+	ENTRY	vtl2_entry, vtl2_entered, vtl2_started
 
 	.bss
 	.align 16
 	.skip	16384
 	.globl vtl_stack_top
 vtl_stack_top:
+	.skip	16384
+	.globl vtl2_stack_top
+vtl2_stack_top:
 	.skip	16				/* keeps the symbol inside its section */
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Enabling VTL1, and the frame of a VTL1 that answers calls and intercepts. */
+/* Enabling VTLs, and the frame of a VTL1 or VTL2 that answers calls and intercepts. */
 #include "console.h"
 #include "cpu.h"
 #include "guest.h"
@@ -18,22 +18,13 @@
 #define RETURN_RESTORES 0
 #define RETURN_FAST	1
 
-struct hv_table {
-	uint16_t pad[3];
-	uint16_t limit;
-	uint64_t base;
-};
-
-/* HvCallEnableVpVtl's input with HV_INITIAL_VP_CONTEXT */
+/* HvCallEnableVpVtl's input */
 struct enable_vp_input {
 	uint64_t partition;
 	uint32_t vp;
 	uint8_t vtl;
 	uint8_t reserved[3];
-	uint64_t rip, rsp, rflags;
-	struct hv_segment cs, ds, es, fs, gs, ss, tr, ldtr;
-	struct hv_table idtr, gdtr;
-	uint64_t efer, cr0, cr3, cr4, pat;
+	struct hv_context context;
 };
 _Static_assert(sizeof(struct enable_vp_input) == 240, "HvCallEnableVpVtl");
 
@@ -43,18 +34,20 @@ struct enable_partition_input {
 	uint8_t reserved[6];
 };
 
-extern char vtl_entry[], vtl_stack_top[];
-extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
+extern char vtl_entry[], vtl_stack_top[], vtl2_entry[], vtl2_stack_top[];
 
 static uint8_t assist_page[PAGE_SIZE] PAGE_ALIGNED;
 static uint8_t message_page[PAGE_SIZE] PAGE_ALIGNED;
+static uint8_t assist_page2[PAGE_SIZE] PAGE_ALIGNED;
+static uint8_t message_page2[PAGE_SIZE] PAGE_ALIGNED;
 extern volatile struct hv_assist vtl_assist __attribute__((alias("assist_page")));
 extern volatile struct hv_intercept vtl_message __attribute__((alias("message_page")));
 
-static void fill_context(struct enable_vp_input *in, const struct vtl_image *image)
+void vtl_fill_context(struct hv_context *in, const struct vtl_image *image)
 {
 	struct hv_segment data = {.limit = UINT32_MAX, .selector = 0x10, .attributes = DATA};
 
+	*in = (struct hv_context){0};
 	in->rip = (uint64_t)image->entry;
 	in->rsp = (uint64_t)image->stack_top;
 	in->rflags = 2;
@@ -72,22 +65,27 @@ static void fill_context(struct enable_vp_input *in, const struct vtl_image *ima
 	in->pat = PAT_RESET;
 }
 
-uint16_t vtl_enable(const struct vtl_image *image)
+uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image)
 {
 	static struct enable_partition_input partition __attribute__((aligned(16)));
 	static struct enable_vp_input vp __attribute__((aligned(256)));
 	uint64_t result;
 
 	partition.partition = HV_PARTITION_SELF;
-	partition.vtl = 1;
+	partition.vtl = (uint8_t)vtl;
 	result = hv_call(HV_ENABLE_PARTITION_VTL, (uint64_t)&partition, 0);
 	if (HV_STATUS(result) != HV_SUCCESS)
 		return HV_STATUS(result);
 	vp.partition = HV_PARTITION_SELF;
 	vp.vp = HV_VP_SELF;
-	vp.vtl = 1;
-	fill_context(&vp, image);
+	vp.vtl = (uint8_t)vtl;
+	vtl_fill_context(&vp.context, image);
 	return HV_STATUS(hv_call(HV_ENABLE_VP_VTL, (uint64_t)&vp, 0));
+}
+
+uint16_t vtl_enable(const struct vtl_image *image)
+{
+	return vtl_enable_at(1, image);
 }
 
 void vtl_begin(const struct vtl_image *image)
@@ -108,28 +106,81 @@ const struct vtl_image vtl_own_image = {
 	.gdt_end = guest_gdt_end,
 };
 
-__attribute__((weak)) void vtl_on_start(void)
+const struct vtl_image vtl2_own_image = {
+	.entry = vtl2_entry,
+	.stack_top = vtl2_stack_top,
+	.page_tables = guest_page_tables,
+	.gdt = guest_gdt,
+	.gdt_end = guest_gdt_end,
+};
+
+/* What a payload without a function of its own does. */
+static void nothing(void)
 {
 }
 
-__attribute__((weak)) void vtl_on_call(struct vtl_frame *frame)
+static void ignore_call(struct vtl_frame *frame)
 {
 	(void)frame;
 }
 
-__attribute__((weak)) void vtl_on_intercept(const struct hv_intercept *message)
+static void refuse_intercept(const struct hv_intercept *message)
 {
 	print("unexpected intercept of an access to %#lx at RIP %#lx\n", message->gpa,
 	      message->rip);
 	guest_exit(GUEST_EXIT_FAILED);
 }
 
-__attribute__((weak)) void vtl_on_msr_intercept(const struct hv_msr_intercept *message)
+static void refuse_msr_intercept(const struct hv_msr_intercept *message)
 {
 	print("unexpected intercept of an access to MSR %#x at RIP %#lx\n", message->msr,
 	      message->rip);
 	guest_exit(GUEST_EXIT_FAILED);
 }
+
+#define DEFAULT(function) __attribute__((weak, alias(#function)))
+
+void vtl_on_start(void) DEFAULT(nothing);
+void vtl_on_call(struct vtl_frame *frame) DEFAULT(ignore_call);
+void vtl_on_intercept(const struct hv_intercept *message) DEFAULT(refuse_intercept);
+void vtl_on_msr_intercept(const struct hv_msr_intercept *message) DEFAULT(refuse_msr_intercept);
+void vtl2_on_start(void) DEFAULT(nothing);
+void vtl2_on_call(struct vtl_frame *frame) DEFAULT(ignore_call);
+void vtl2_on_intercept(const struct hv_intercept *message) DEFAULT(refuse_intercept);
+void vtl2_on_msr_intercept(const struct hv_msr_intercept *message) DEFAULT(refuse_msr_intercept);
+
+/* A VTL above 0. Its first instruction, in vtl.S, says that it has not started. */
+struct side {
+	volatile bool *started;
+	volatile struct hv_assist *assist;
+	volatile struct hv_intercept *message;
+	void (*on_start)(void);
+	void (*on_call)(struct vtl_frame *frame);
+	void (*on_intercept)(const struct hv_intercept *message);
+	void (*on_msr_intercept)(const struct hv_msr_intercept *message);
+};
+
+volatile bool vtl_started, vtl2_started;
+
+static const struct side side1 = {
+	.started = &vtl_started,
+	.assist = &vtl_assist,
+	.message = &vtl_message,
+	.on_start = vtl_on_start,
+	.on_call = vtl_on_call,
+	.on_intercept = vtl_on_intercept,
+	.on_msr_intercept = vtl_on_msr_intercept,
+};
+
+static const struct side side2 = {
+	.started = &vtl2_started,
+	.assist = (volatile struct hv_assist *)assist_page2,
+	.message = (volatile struct hv_intercept *)message_page2,
+	.on_start = vtl2_on_start,
+	.on_call = vtl2_on_call,
+	.on_intercept = vtl2_on_intercept,
+	.on_msr_intercept = vtl2_on_msr_intercept,
+};
 
 static volatile bool announced;
 
@@ -157,19 +208,20 @@ static void take_interrupt(void)
  * What a VTL that wants intercepts sets up: its hypercall page, its VP assist page for the entry
  * reason and the registers of a return, and a SynIC whose SINT0 receives the messages.
  */
-static void start(void)
+static void start(const struct side *side)
 {
 	trap_setup();
 	hv_setup();
 	trap_handle(VTL_VECTOR, on_interrupt);
-	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist_page | HV_ENABLE);
-	wrmsr(HV_MSR_SIMP, (uint64_t)message_page | HV_ENABLE);
+	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)side->assist | HV_ENABLE);
+	wrmsr(HV_MSR_SIMP, (uint64_t)side->message | HV_ENABLE);
 	wrmsr(HV_MSR_SCONTROL, HV_ENABLE);
 	wrmsr(HV_MSR_SINT0, VTL_VECTOR | HV_SINT_AUTO_EOI);
-	vtl_on_start();
+	side->on_start();
 }
 
-static void serve_intercept(void)
+/* Returns whether it was 64-bit code that did it. */
+static bool serve_intercept(const struct side *side)
 {
 	union {
 		struct hv_intercept memory;
@@ -177,35 +229,55 @@ static void serve_intercept(void)
 	} message;
 
 	take_interrupt();
-	memcpy(&message, message_page, sizeof(message));
+	memcpy(&message, (const void *)side->message, sizeof(message));
 	if (message.memory.type == HV_MESSAGE_GPA_INTERCEPT)
-		vtl_on_intercept(&message.memory);
+		side->on_intercept(&message.memory);
 	else if (message.memory.type == HV_MESSAGE_MSR_INTERCEPT)
-		vtl_on_msr_intercept(&message.msr);
+		side->on_msr_intercept(&message.msr);
 	else
-		return;
-	vtl_message.type = 0;
+		return true;
+	side->message->type = 0;
 	__asm__ volatile("mfence" : : : "memory");
-	if (vtl_message.flags & 1)
+	if (side->message->flags & 1)
 		wrmsr(HV_MSR_EOM, 0);
+	return (message.memory.execution_state & HV_EXECUTION_LONG_MODE) &&
+	       (message.memory.cs.attributes & HV_SEGMENT_LONG);
+}
+
+/* The lower VTL did not call: it must find RAX and RCX (and EDX), too, as they were. */
+static void keep_volatile(const struct side *side, const struct vtl_frame *frame, bool wide)
+{
+	if (wide) {
+		side->assist->rax = frame->rax;
+		side->assist->rcx = frame->rcx;
+	} else {
+		side->assist->eax = (uint32_t)frame->rax;
+		side->assist->ecx = (uint32_t)frame->rcx;
+		side->assist->edx = (uint32_t)frame->rdx;
+	}
+}
+
+static uint64_t entered(const struct side *side, struct vtl_frame *frame)
+{
+	if (!*side->started) {
+		*side->started = true;
+		start(side);
+		return RETURN_FAST;
+	}
+	if (side->assist->entry_reason == HV_ENTRY_CALL) {
+		side->on_call(frame);
+		return RETURN_FAST;
+	}
+	keep_volatile(side, frame, serve_intercept(side));
+	return RETURN_RESTORES;
 }
 
 __attribute__((weak)) uint64_t vtl_entered(struct vtl_frame *frame)
 {
-	static bool started;
+	return entered(&side1, frame);
+}
 
-	if (!started) {
-		started = true;
-		start();
-		return RETURN_FAST;
-	}
-	if (vtl_assist.entry_reason == HV_ENTRY_CALL) {
-		vtl_on_call(frame);
-		return RETURN_FAST;
-	}
-	/* VTL0 did not call: it must find RAX and RCX, too, as they were. */
-	serve_intercept();
-	vtl_assist.rax = frame->rax;
-	vtl_assist.rcx = frame->rcx;
-	return RETURN_RESTORES;
+uint64_t vtl2_entered(struct vtl_frame *frame)
+{
+	return entered(&side2, frame);
 }

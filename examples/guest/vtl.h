@@ -19,8 +19,12 @@ struct vtl_image {
 
 /* --- VTL0 --- */
 
-/* Enables VTL1 for the partition and this VP, to start as `image` says. Returns the status. */
-uint16_t vtl_enable(const struct vtl_image *image);
+/* Enables a VTL for the partition and this VP, to start as `image` says. Return the status. */
+uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image);
+uint16_t vtl_enable(const struct vtl_image *image); /* VTL1 */
+
+/* The initial context of an image. */
+void vtl_fill_context(struct hv_context *context, const struct vtl_image *image);
 
 /* Checks for VSM, sets up hypercalls, enables VTL1 as `image` says and calls it once. */
 void vtl_begin(const struct vtl_image *image);
@@ -30,6 +34,8 @@ void vtl_begin(const struct vtl_image *image);
  * call's control input, of which all bits are reserved.
  */
 void vtl_call(struct vtl_frame *registers);
+
+extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
 
 /* --- VTL1 --- */
 
@@ -52,6 +58,15 @@ void vtl_on_msr_intercept(const struct hv_msr_intercept *message);
 /* VTL1's VP assist page and its message slot for intercepts. */
 extern volatile struct hv_assist vtl_assist;
 extern volatile struct hv_intercept vtl_message;
+
+/* --- VTL2, in the same way --- */
+
+extern const struct vtl_image vtl2_own_image;
+uint64_t vtl2_entered(struct vtl_frame *frame);
+void vtl2_on_start(void);
+void vtl2_on_call(struct vtl_frame *frame);
+void vtl2_on_intercept(const struct hv_intercept *message);
+void vtl2_on_msr_intercept(const struct hv_msr_intercept *message);
 
 #define VTL_VECTOR 0xf0 /* of SINT0: where intercepts are announced */
 

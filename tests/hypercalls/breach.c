@@ -217,7 +217,8 @@ static uint64_t base_words[HCT_PAGESIZE / 8];
 static void prepare(const struct hct_info *info, enum hct_form form, struct hct_call *call)
 {
 	*call = (struct hct_call){0};
-	__builtin_memset(base_words, 0, sizeof(base_words));
+	for (unsigned i = 0; i < (hct_input_size(info, info->reps, 0) + 7) / 8; i++)
+		base_words[i] = 0;
 	hct_put_words(base_words, info->base, info->words);
 	if (HCT_FORM_FAST(form) && hct_input_size(info, info->reps, 0) > HCT_BLOCK)
 		hct_place(info, 0, 0, base_words, (enum hct_form)(form - 1), call);

@@ -314,6 +314,9 @@ enum hct_page {
 	HCT_PAGES = HCT_RANGE + HCT_RANGE_PAGES,
 };
 void *hct_env_page(unsigned page);
+
+/* Bytes of an output page that are looked at, at most all: fewer where time is short. */
+extern const unsigned hct_env_watched;
 uint64_t hct_env_gpa(unsigned page);
 uint32_t hct_env_apic_id(unsigned vp);
 

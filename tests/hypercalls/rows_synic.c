@@ -28,8 +28,6 @@
 /* VTL0's SynIC, with nothing that interrupts it. */
 static void synic_on(const struct hct_row *row)
 {
-	__builtin_memset(hct_env_page(HCT_MESSAGES), 0, HCT_PAGESIZE);
-	__builtin_memset(hct_env_page(HCT_EVENT_FLAGS), 0, HCT_PAGESIZE);
 	hct_set_register(0, SINT0 + SINT, POLLED | VECTOR);
 	hct_set_register(0, SINT0 + FULL_SINT, POLLED | VECTOR);
 	hct_set_register(0, SIMP, hct_env_gpa(HCT_MESSAGES) | ENABLE);

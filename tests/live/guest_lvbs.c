@@ -60,21 +60,12 @@ enum function {
 #define REGISTER_CR0_MASK	0x000e0001
 #define REGISTER_CR4_MASK	0x000e0002
 
-struct hv_table {
-	uint16_t pad[3];
-	uint16_t limit;
-	uint64_t base;
-};
-
 /* HvCallEnableVpVtl */
 struct enable_vp {
 	uint64_t partition;
 	uint32_t vp;
 	uint8_t vtl, reserved[3];
-	uint64_t rip, rsp, rflags;
-	struct hv_segment cs, ds, es, fs, gs, ss, tr, ldtr;
-	struct hv_table idtr, gdtr;
-	uint64_t efer, cr0, cr3, cr4, pat;
+	struct hv_context context;
 };
 _Static_assert(sizeof(struct enable_vp) == 240, "HvCallEnableVpVtl");
 
@@ -96,7 +87,6 @@ struct range {
 	uint32_t mask;
 };
 
-extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
 extern char smp_trampoline[], smp_trampoline_end[], vtl_entry[];
 void smp_main(unsigned vp) __attribute__((noreturn));
 
@@ -212,21 +202,24 @@ static uint16_t enable_vp(unsigned vp)
 		.partition = HV_PARTITION_SELF,
 		.vp = vp,
 		.vtl = 1,
-		.rip = (uint64_t)vtl_entry,
-		.rsp = (uint64_t)secure_stacks[vp] + STACK_SIZE,
-		.rflags = 2,
-		.cs = {.selector = 8, .attributes = 0x209b},
-		.ds = data,
-		.es = data,
-		.fs = data,
-		.gs = data,
-		.tr = {.limit = 0x67, .selector = 0x18, .attributes = 0x8b},
-		.gdtr = gdt,
-		.efer = 0xd01,	   /* NXE, LMA, LME, SCE */
-		.cr0 = 0x80010033, /* PG, WP, NE, ET, MP, PE */
-		.cr3 = (uint64_t)guest_page_tables,
-		.cr4 = 0xb0, /* PGE, PAE, PSE */
-		.pat = UINT64_C(0x0007040600070406),
+		.context =
+			{
+				.rip = (uint64_t)vtl_entry,
+				.rsp = (uint64_t)secure_stacks[vp] + STACK_SIZE,
+				.rflags = 2,
+				.cs = {.selector = 8, .attributes = 0x209b},
+				.ds = data,
+				.es = data,
+				.fs = data,
+				.gs = data,
+				.tr = {.limit = 0x67, .selector = 0x18, .attributes = 0x8b},
+				.gdtr = gdt,
+				.efer = 0xd01,	   /* NXE, LMA, LME, SCE */
+				.cr0 = 0x80010033, /* PG, WP, NE, ET, MP, PE */
+				.cr3 = (uint64_t)guest_page_tables,
+				.cr4 = 0xb0, /* PGE, PAE, PSE */
+				.pat = UINT64_C(0x0007040600070406),
+			},
 	};
 	return HV_STATUS(hv_call(HV_ENABLE_VP_VTL, (uint64_t)&input, 0));
 }

@@ -14,22 +14,13 @@
 #define STARTUP_PAGE	8 /* SMP_TRAMPOLINE of smp_entry.S */
 #define RETURN_RESTORES 0
 
-struct hv_table {
-	uint16_t pad[3];
-	uint16_t limit;
-	uint64_t base;
-};
-
 /* HvCallEnableVpVtl and HvCallStartVirtualProcessor take the same. */
 struct context_input {
 	uint64_t partition;
 	uint32_t vp;
 	uint8_t vtl;
 	uint8_t reserved[3];
-	uint64_t rip, rsp, rflags;
-	struct hv_segment cs, ds, es, fs, gs, ss, tr, ldtr;
-	struct hv_table idtr, gdtr;
-	uint64_t efer, cr0, cr3, cr4, pat;
+	struct hv_context context;
 };
 _Static_assert(sizeof(struct context_input) == 240, "HvCallStartVirtualProcessor");
 
@@ -39,7 +30,6 @@ struct work {
 	unsigned vtl;
 };
 
-extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
 extern char smp_trampoline[], smp_trampoline_end[], vtl_entry[];
 void smp_long_mode(void);
 void smp_main(unsigned vp) __attribute__((noreturn));
@@ -172,42 +162,21 @@ static void run_vtl1(void (*fn)(uint64_t arg), uint64_t arg)
 
 /* --- starting --- */
 
-static void fill_tables(struct context_input *in)
-{
-	in->tr = (struct hv_segment){.limit = 0x67, .attributes = 0x8b};
-	in->ldtr = (struct hv_segment){.attributes = 0x82};
-	in->idtr = (struct hv_table){.limit = smp_idt.limit, .base = smp_idt.base};
-	in->gdtr = (struct hv_table){
-		.limit = (uint16_t)((char *)guest_gdt_end - (char *)guest_gdt - 1),
-		.base = (uint64_t)guest_gdt};
-}
-
 static uint16_t call_with_context(uint64_t code, unsigned vp, unsigned vtl)
 {
 	static struct context_input input __attribute__((aligned(256)));
-	const struct hv_segment data = {
-		.limit = UINT32_MAX, .selector = 0x10, .attributes = 0xc093};
+	const struct vtl_image image = {
+		.entry = vtl ? vtl_entry : (const char *)smp_long_mode,
+		.stack_top = (vtl ? stacks1[vp] : smp_stacks[vp]) + sizeof(stacks1[0]),
+		.page_tables = guest_page_tables,
+		.gdt = guest_gdt,
+		.gdt_end = guest_gdt_end,
+	};
 
 	input = (struct context_input){
-		.partition = HV_PARTITION_SELF,
-		.vp = vp,
-		.vtl = (uint8_t)vtl,
-		.rip = vtl ? (uint64_t)vtl_entry : (uint64_t)smp_long_mode,
-		.rsp = (uint64_t)(vtl ? stacks1[vp] : smp_stacks[vp]) + sizeof(stacks1[0]),
-		.rflags = 2,
-		.cs = {.limit = UINT32_MAX, .selector = 8, .attributes = 0xa09b},
-		.ds = data,
-		.es = data,
-		.fs = data,
-		.gs = data,
-		.ss = data,
-		.efer = 0x500,
-		.cr0 = 0x80010033,
-		.cr3 = (uint64_t)guest_page_tables,
-		.cr4 = 0x620,
-		.pat = UINT64_C(0x0007040600070406),
-	};
-	fill_tables(&input);
+		.partition = HV_PARTITION_SELF, .vp = vp, .vtl = (uint8_t)vtl};
+	vtl_fill_context(&input.context, &image);
+	input.context.idtr = (struct hv_table){.limit = smp_idt.limit, .base = smp_idt.base};
 	return HV_STATUS(hv_call(code, (uint64_t)&input, 0));
 }
 

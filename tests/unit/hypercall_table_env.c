@@ -273,6 +273,8 @@ uint64_t hct_env_gpa(unsigned page)
 	return PAGES + page * (uint64_t)HCT_PAGESIZE;
 }
 
+const unsigned hct_env_watched = HCT_PAGESIZE;
+
 void *hct_env_page(unsigned page)
 {
 	return hc_mem(&env.h, hct_env_gpa(page));
