@@ -37,6 +37,7 @@
 #define HV_SET_VP_REGISTERS	  0x51
 #define HV_TRANSLATE		  0x52
 #define HV_ASSERT_INTERRUPT	  0x94
+#define HV_GET_VP_INDEX		  0x9a
 #define HV_TRANSLATE_EX		  0xac
 #define HV_CHECK_ACCESS		  0xd4
 #define HV_QUERY_CAPABILITIES	  0x8001
@@ -174,6 +175,7 @@ struct hv_assist {
 };
 _Static_assert(offsetof(struct hv_assist, rax) == 16, "HV_VP_ASSIST_PAGE");
 
+#define HV_ENTRY_NONE	   0 /* not the hypervisor's: what a VTL leaves there */
 #define HV_ENTRY_CALL	   1
 #define HV_ENTRY_INTERRUPT 2
 

@@ -257,18 +257,25 @@ static void keep_volatile(const struct side *side, const struct vtl_frame *frame
 	}
 }
 
+/*
+ * A VTL that returns goes to the next lower one, even if it was entered from below that: this VTL
+ * then goes on behind its own return, without a reason to be entered, and is only on the way.
+ */
 static uint64_t entered(const struct side *side, struct vtl_frame *frame)
 {
+	uint32_t reason = side->assist->entry_reason;
+
+	side->assist->entry_reason = HV_ENTRY_NONE;
 	if (!*side->started) {
 		*side->started = true;
 		start(side);
 		return RETURN_FAST;
 	}
-	if (side->assist->entry_reason == HV_ENTRY_CALL) {
+	if (reason == HV_ENTRY_CALL) {
 		side->on_call(frame);
 		return RETURN_FAST;
 	}
-	keep_volatile(side, frame, serve_intercept(side));
+	keep_volatile(side, frame, reason == HV_ENTRY_NONE || serve_intercept(side));
 	return RETURN_RESTORES;
 }
 
