@@ -53,7 +53,7 @@ enum hv_status hypercall_check_sparse_gpa_page_vtl_access(struct hypercall_call 
 		return status;
 	if (in.access & ~(uint8_t)PROT_ALL)
 		return HV_INVALID_PARAMETER;
-	for (; c->rep < c->rep_end; c->rep++) {
+	for (; c->rep < c->reps; c->rep++) {
 		uint64_t page, result;
 
 		memcpy(&page, hypercall_input_rep(c), sizeof(page));

@@ -14,7 +14,10 @@
 
 struct hypercall_call;
 
-/* HV_SUCCESS with call->rep at call->rep_end; or why element call->rep failed. */
+/*
+ * HV_SUCCESS with call->rep at the first element not done: before call->reps to have the caller
+ * execute the `out` again for the rest; or why element call->rep failed.
+ */
 typedef enum hv_status (*hypercall_handler)(struct hypercall_call *call);
 
 struct hypercall_info {
@@ -23,7 +26,6 @@ struct hypercall_info {
 	bool variable;		     /* takes a variable sized header */
 	uint16_t input, input_rep;   /* bytes of the fixed header, and of one element */
 	uint16_t output, output_rep; /* the same; a rep call has only elements */
-	uint16_t batch;		     /* elements at most per execution of the `out`; 0: all */
 	uint64_t privileges;	     /* HV_PRIVILEGE_*, all needed */
 	const char *name;
 	hypercall_handler handle;
@@ -55,7 +57,6 @@ struct hypercall_call {
 	uint16_t variable; /* bytes */
 	uint16_t reps;	   /* rep count */
 	uint16_t rep;	   /* next element; on return, elements done */
-	uint16_t rep_end;  /* this execution stops here */
 
 	gpa_t input_gpa, output_gpa; /* of a slow call */
 	uint32_t input_size, output_size;

@@ -45,7 +45,7 @@ static enum hv_status flush(struct hypercall_call *c, const struct vp_set *set)
 		if (target)
 			tlb_bring_out(target, c->vtl);
 	}
-	c->rep = c->rep_end;
+	c->rep = c->reps;
 	return HV_SUCCESS;
 }
 

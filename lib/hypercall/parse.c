@@ -52,9 +52,6 @@ enum hv_status hypercall_check(struct hypercall_call *c)
 		return status;
 	c->input_size = info->input + c->variable + (uint32_t)c->reps * info->input_rep;
 	c->output_size = info->output + (uint32_t)c->reps * info->output_rep;
-	c->rep_end = c->reps;
-	if (info->batch && c->reps - c->rep > info->batch)
-		c->rep_end = (uint16_t)(c->rep + info->batch);
 	if (c->fast)
 		return fits_registers(c) ? HV_SUCCESS : HV_INVALID_HYPERCALL_INPUT;
 	if (!fits_page(c->input_gpa, c->input_size) || !fits_page(c->output_gpa, c->output_size))

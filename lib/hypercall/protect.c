@@ -7,6 +7,12 @@
 
 #include "memory/memory.h"
 
+/*
+ * A kick waits for at most this many runs of consecutive pages. What costs is not the page but
+ * changing a mapping or a slot, which a run does at once where its pages were alike.
+ */
+#define RUNS_MAX 64
+
 /* The highest VTL the partition has below the caller's; -1 for VTL0. */
 static int vtl_below(const struct hypercall_call *c)
 {
@@ -58,7 +64,7 @@ static uint16_t run_length(const struct hypercall_call *c)
 	uint64_t first = element(c, c->rep);
 	uint16_t n = 1;
 
-	while (c->rep + n < c->rep_end && element(c, (uint16_t)(c->rep + n)) == first + n)
+	while (c->rep + n < c->reps && element(c, (uint16_t)(c->rep + n)) == first + n)
 		n++;
 	return n;
 }
@@ -101,7 +107,7 @@ static enum hv_status restrict_pages(struct hypercall_call *c, unsigned target, 
 {
 	uint16_t single = 0; /* elements still to be done one by one */
 
-	while (c->rep < c->rep_end) {
+	for (unsigned runs = 0; runs < RUNS_MAX && c->rep < c->reps; runs++) {
 		uint16_t n = single ? 1 : run_length(c);
 		int r = restrict_run(c, target, mask, n);
 

@@ -33,7 +33,7 @@ static enum hv_status each_register(struct hypercall_call *c, struct vsm_vcpu *t
 	/* The VP may have been waited for: what its VTLs are is only known now. */
 	if (!(target->enabled_vtls & (1u << vtl)))
 		return HV_INVALID_VTL_STATE;
-	for (; c->rep < c->rep_end; c->rep++) {
+	for (; c->rep < c->reps; c->rep++) {
 		enum hv_status status = one(c, target, vtl);
 
 		if (status)

@@ -5,9 +5,6 @@
 
 #include "hv/privileges.h"
 
-/* A kick waits for at most this many pages: with enforcement `alias` each may cost an mprotect. */
-#define PROTECT_BATCH 64
-
 /* Sorted by code. */
 const struct hypercall_info hypercall_table[] = {
 	{
@@ -42,7 +39,6 @@ const struct hypercall_info hypercall_table[] = {
 		.rep = true,
 		.input = sizeof(struct hv_modify_vtl_protection_mask),
 		.input_rep = sizeof(uint64_t),
-		.batch = PROTECT_BATCH,
 		.privileges = HV_PRIVILEGE_VSM,
 		.handle = hypercall_modify_vtl_protection_mask,
 	},

@@ -27,7 +27,7 @@ enum hv_status hypercall_get_vp_index_from_apic_id(struct hypercall_call *c)
 		status = hypercall_target_vtl(c, in.target_vtl, &vtl);
 	if (status)
 		return status;
-	for (; c->rep < c->rep_end; c->rep++) {
+	for (; c->rep < c->reps; c->rep++) {
 		struct hv_vp_index *out = hypercall_output_rep(c);
 		const struct vsm_vcpu *vp;
 		struct hv_apic_id id;

@@ -140,7 +140,7 @@ static void table_is_sorted_and_found(void **state)
 
 		assert_ptr_equal(hc_find(t->code), t);
 		assert_true(t->handle || t->outcome != HYPERCALL_DONE);
-		assert_true(t->rep || (!t->input_rep && !t->output_rep && !t->batch));
+		assert_true(t->rep || (!t->input_rep && !t->output_rep));
 		assert_int_equal(t->input % 8, 0);
 		assert_true(!i || t[-1].code < t->code);
 	}
@@ -428,7 +428,7 @@ static void output_stops_at_the_first_failure(void **state)
 	hc_stop(&h);
 }
 
-static void pages(struct hc *h, uint64_t first, unsigned count)
+static void pages(struct hc *h, uint64_t first, unsigned stride, unsigned count)
 {
 	struct hv_modify_vtl_protection_mask header = {.partition_id = HC_SELF,
 						       .map_flags = PROT_R};
@@ -436,7 +436,36 @@ static void pages(struct hc *h, uint64_t first, unsigned count)
 
 	memcpy(hc_mem(h, HC_INPUT), &header, sizeof(header));
 	for (unsigned i = 0; i < count; i++)
-		list[i] = first + i;
+		list[i] = first + i * stride;
+}
+
+static bool writable(struct hc *h, uint64_t page)
+{
+	return memory_allows(&h->p->memory, 0, page, MEM_WRITE, false, NULL);
+}
+
+/* As many as fit the page: one change of the mapping, one execution. */
+static void consecutive_pages_are_done_at_once(void **state)
+{
+	struct hc h;
+
+	(void)state;
+	start(&h);
+	hc_enter(&h, 0, 1);
+	assert_int_equal(memory_limit_default(&h.p->memory, 1, PROT_ALL), 0);
+	pages(&h, 0x100, 1, 510);
+	fake_kvm_reset_calls(h.x.fake);
+	assert_int_equal(hc_call(&h, 0,
+				 hc_control(HV_CALL_MODIFY_VTL_PROTECTION_MASK, false, 510, 0),
+				 HC_INPUT, 0),
+			 UINT64_C(510) << 32);
+	assert_int_equal(h.result.outcome, HYPERCALL_DONE);
+	assert_int_equal(fake_kvm_calls(h.x.fake, FAKE_OP_protect_memory), 1);
+	assert_true(writable(&h, 0xff));
+	assert_false(writable(&h, 0x100));
+	assert_false(writable(&h, 0x100 + 509));
+	assert_true(writable(&h, 0x100 + 510));
+	hc_stop(&h);
 }
 
 static void long_calls_are_continued(void **state)
@@ -448,7 +477,7 @@ static void long_calls_are_continued(void **state)
 	start(&h);
 	hc_enter(&h, 0, 1);
 	assert_int_equal(memory_limit_default(&h.p->memory, 1, PROT_ALL), 0);
-	pages(&h, 0x100, 150);
+	pages(&h, 0x100, 2, 150);
 	for (unsigned done = 64; done < 150; done += 64) {
 		assert_int_equal(hc_call(&h, 0, control, HC_INPUT, 0), HC_NO_RESULT);
 		assert_int_equal(h.result.outcome, HYPERCALL_AGAIN);
@@ -456,9 +485,8 @@ static void long_calls_are_continued(void **state)
 		control = hc_regs(&h, 0)->rcx;
 		assert_int_equal(control,
 				 hc_control(HV_CALL_MODIFY_VTL_PROTECTION_MASK, false, 150, done));
-		assert_false(
-			memory_allows(&h.p->memory, 0, 0x100 + done - 1, MEM_WRITE, false, NULL));
-		assert_true(memory_allows(&h.p->memory, 0, 0x100 + done, MEM_WRITE, false, NULL));
+		assert_false(writable(&h, 0x100 + 2 * (done - 1)));
+		assert_true(writable(&h, 0x100 + 2 * done));
 	}
 	assert_int_equal(hc_call(&h, 0, control, HC_INPUT, 0), UINT64_C(150) << 32);
 	assert_int_equal(h.result.outcome, HYPERCALL_DONE);
@@ -474,7 +502,7 @@ static void long_calls_of_32_bit_callers_are_continued(void **state)
 	start(&h);
 	hc_enter(&h, 0, 1);
 	assert_int_equal(memory_limit_default(&h.p->memory, 1, PROT_ALL), 0);
-	pages(&h, 0x100, 65);
+	pages(&h, 0x100, 2, 65);
 	hc_mode32(&h);
 	assert_int_equal(hc_call(&h, 0,
 				 hc_control(HV_CALL_MODIFY_VTL_PROTECTION_MASK, false, 65, 0),
@@ -629,6 +657,7 @@ int main(void)
 		cmocka_unit_test(callers_in_32_bit_mode),
 		cmocka_unit_test(mode_is_lma_and_cs_l),
 		cmocka_unit_test(output_stops_at_the_first_failure),
+		cmocka_unit_test(consecutive_pages_are_done_at_once),
 		cmocka_unit_test(long_calls_are_continued),
 		cmocka_unit_test(long_calls_of_32_bit_callers_are_continued),
 		cmocka_unit_test(switches_are_handed_back),
