@@ -18,7 +18,7 @@ BAR, GAP, GROUP = 13, 7, 34
 COLOURS = ['#2f6f9f', '#d98032', '#5a9a5a', '#8a6bb0']
 TARGET = '#b3202c'
 STYLE = 'text{font-family:sans-serif;font-size:12px;fill:#222}.h{font-size:18px;font-weight:bold}' \
-    '.g{font-weight:bold}.s{fill:#666;font-size:11px}'
+    '.g{font-weight:bold}.s{fill:#666;font-size:11px;paint-order:stroke;stroke:white;stroke-width:3px}'
 
 
 class Chart:
@@ -117,14 +117,15 @@ def draw_timed(chart, timed):
     groups = {}
     for _, data in timed:
         for row in data['rows']:
-            names = groups.setdefault((row['group'], row['floor']), [])
+            scale = f'in {row["unit"]}' if 'unit' in row else f'1 = {row["floor"]}'
+            names = groups.setdefault((row['group'], scale), [])
             if row['name'] not in names:
                 names.append(row['name'])
-    for (group, floor), names in groups.items():
+    for (group, scale), names in groups.items():
         series = [(COLOURS[i % len(COLOURS)],
                    {r['name']: (r['ratio'], r['low'], r['high'], r['target']) for r in data['rows'] if r['group'] == group})
                   for i, (_, data) in enumerate(timed)]
-        draw_group(chart, f'{group}: 1 = {floor}', names, series)
+        draw_group(chart, f'{group}: {scale}', names, series, 0 if scale.startswith('in ') else 0.5)
 
 
 def main():

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* HvCallAssertVirtualInterrupt: what a device's message does, for the caller's VTL or a lower one. */
+/*
+ * HvCallAssertVirtualInterrupt: what a device's message does, for the caller's VTL or a lower one.
+ */
 #include "hypercall/call.h"
 
 #include <errno.h>

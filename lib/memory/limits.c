@@ -52,16 +52,16 @@ prot_t limits_get(const struct memory *m, const struct limits_state *s, uint64_t
 static uint8_t limits_setter(const struct memory *m, unsigned vtl, uint64_t page, prot_t wanted,
 			     prot_t *prot)
 {
-	struct limits_state s = limits_now(m, vtl);
 	uint8_t found = 0;
 
 	*prot = PROT_ALL;
-	for (unsigned setter = VSM_VTL_COUNT - 1; setter > vtl; setter--) {
+	for (unsigned setter = m->vtl_count - 1u; setter > vtl; setter--) {
 		prot_t mask;
 
-		if (!s.maps[setter])
+		if (!m->limits_on[setter])
 			continue;
-		mask = limits_effective(m, s.mbec, protmap_get(s.maps[setter], page, NULL));
+		mask = limits_effective(m, m->mbec[vtl],
+					protmap_get(&m->limits[setter][vtl], page, NULL));
 		*prot &= mask;
 		if (~mask & wanted)
 			found = (uint8_t)setter;

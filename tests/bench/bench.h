@@ -69,6 +69,9 @@ uint64_t vm_command(struct vm *vm, enum mailbox_op op, uint64_t count);
 /* VTL1 puts the mask on `pages` pages of the arena, every second one or all; once. */
 void vm_protect(struct vm *vm, uint64_t pages, uint64_t stride, uint32_t mask);
 
+/* Bytes allocated now: nobody but the library allocates while the guest runs. */
+uint64_t vm_allocated(void);
+
 /* Memslot ioctls the library made so far. */
 uint64_t vm_slot_updates(const struct vm *vm);
 
@@ -79,14 +82,28 @@ struct floor;
 struct floor *floor_open(int kvm_fd, bool one_vm);
 void floor_close(struct floor *f);
 
-/* Nanoseconds for `n`: exits of one vCPU; exits of both in turn; the same, slot deleted and made anew before each. */
+/*
+ * Nanoseconds for `n`: exits of one vCPU; exits of both in turn; the same, slot deleted and made
+ * anew before each.
+ */
 uint64_t floor_exits(struct floor *f, uint64_t n);
 uint64_t floor_pairs(struct floor *f, uint64_t n);
 uint64_t floor_remapped_pairs(struct floor *f, uint64_t n);
 
+/* What else KVM has to do for a VTL switch, in any combination. */
+enum floor_work {
+	FLOOR_XSAVE = 1,     /* KVM_GET_XSAVE after each exit */
+	FLOOR_XCRS = 2,	     /* KVM_GET_XCRS */
+	FLOOR_DEBUGREGS = 4, /* KVM_GET_DEBUGREGS */
+	FLOOR_REGS = 8,	     /* general registers set at each entry, through kvm_run */
+	FLOOR_SWITCH = 15,
+};
+uint64_t floor_working_pairs(struct floor *f, uint64_t n, unsigned work);
+
 /*
- * `n` times: `pages` pages of the VM's memory closed, then opened; contiguous ones at once, others one by one. With mprotect,
- * or with memslots: the one that covers them all becomes one per piece and back.
+ * `n` times: `pages` pages of the VM's memory closed, then opened; contiguous ones at once, others
+ * one by one. With mprotect, or with memslots: the one that covers them all becomes one per piece
+ * and back.
  */
 uint64_t floor_mprotect(struct floor *f, uint64_t n, uint64_t pages, uint64_t stride);
 uint64_t floor_slots(struct floor *f, uint64_t n, uint64_t pages, uint64_t stride);
@@ -99,9 +116,10 @@ typedef double (*batch_fn)(void *ctx);
 struct row {
 	const char *group;
 	char name[96];
-	const char *floor;	      /* what the ratio is to */
-	double target;		      /* 0: none */
-	double ratio, low, high;      /* median and quartiles of the repetitions' ratios */
+	const char *floor;	 /* what the ratio is to */
+	const char *unit;	 /* NULL: a ratio; else the value is in this, and has no floor */
+	double target;		 /* 0: none */
+	double ratio, low, high; /* median and quartiles of the repetitions' ratios */
 	double floor_ns, measured_ns; /* medians */
 	double extra;		      /* another figure, and what it is; NULL: none */
 	const char *extra_name;

@@ -145,6 +145,33 @@ uint64_t floor_pairs(struct floor *f, uint64_t n)
 	return now_ns() - start;
 }
 
+static void work_on(struct floor_cpu *c, unsigned work)
+{
+	static struct kvm_xsave xsave;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs debugregs;
+
+	if (work & FLOOR_REGS)
+		c->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	if (((work & FLOOR_XSAVE) && ioctl(c->fd, KVM_GET_XSAVE, &xsave) < 0) ||
+	    ((work & FLOOR_XCRS) && ioctl(c->fd, KVM_GET_XCRS, &xcrs) < 0) ||
+	    ((work & FLOOR_DEBUGREGS) && ioctl(c->fd, KVM_GET_DEBUGREGS, &debugregs) < 0))
+		die("the floor's registers: %s", strerror(errno));
+}
+
+uint64_t floor_working_pairs(struct floor *f, uint64_t n, unsigned work)
+{
+	uint64_t start = now_ns();
+
+	while (n--) {
+		for (unsigned i = 0; i < 2; i++) {
+			run(&f->cpus[i]);
+			work_on(&f->cpus[i], work);
+		}
+	}
+	return now_ns() - start;
+}
+
 static void remap(struct floor *f, unsigned index)
 {
 	set_slot(f->cpus[index].vm_fd, 0, 0, 0, f->ram[index]);
@@ -200,7 +227,8 @@ uint64_t floor_mprotect(struct floor *f, uint64_t n, uint64_t pages, uint64_t st
 }
 
 /*
- * The slots that leave out `pages` pages of the arena: one below it, one between each two and one above.
+ * The slots that leave out `pages` pages of the arena: one below it, one between each two and one
+ * above.
  */
 static void slots_around(struct floor *f, uint64_t pages, uint64_t stride, bool there)
 {

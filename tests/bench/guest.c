@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The benchmark's guest: does what its mailbox says, over and over. The loops that are measured are written in
- * assembly, so that there is little in them but what is measured.
+ * The benchmark's guest: does what its mailbox says, over and over. The loops that are measured are
+ * written in assembly, so that there is little in them but what is measured.
  */
 #include "cpu.h"
 #include "guest.h"
@@ -37,7 +37,10 @@ static const uint8_t xmm[2][16] = {{1}, {2}};  /* what each VTL puts into an SSE
 static volatile uint64_t store_tsc;
 static volatile bool announced;
 
-/* Every general register but RSP may come back changed from the other VTL; RBP and RBX are the caller's to keep. */
+/*
+ * Every general register but RSP may come back changed from the other VTL; RBP and RBX are the
+ * caller's to keep.
+ */
 #define SHARED_REGISTERS "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"
 
 /* --- VTL0 --- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vsm-bench-instructions: VTL switches and hypercalls on the model of KVM, as often as asked, for a profiler that
- * counts instructions (scripts/lib/instructions.py). Two runs that differ in N differ in nothing else.
- * usage: vsm-bench-instructions switches|hypercalls|registers N
+ * vsm-bench-instructions: VTL switches and hypercalls on the model of KVM, as often as asked, for a
+ * profiler that counts instructions (scripts/lib/instructions.py). Two runs that differ in N differ
+ * in nothing else. usage: vsm-bench-instructions switches|hypercalls|registers N
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,13 @@
 #define INVALID_CODE 0x3fff
 #define GET_REGISTER (UINT64_C(0x50) | UINT64_C(1) << 32)
 #define TABLE_ENTRY  0x67
+#define CPUID_MAX    256
+#define XSAVE_SIZE   4096
+#define XSTATE_BV    (512 / sizeof(uint64_t))
+#define PKRU	     9
+#define PKRU_SIZE    8
+#define PKRU_OFFSET  2688
+#define IN_USE	     0x207 /* x87, SSE, AVX, PKRU */
 
 static struct {
 	struct fake_kvm *fake;
@@ -48,6 +55,37 @@ static void need(bool good, const char *what)
 	exit(1);
 }
 
+/* As on the stock kernels: the host has PKRU besides AVX. */
+static void add_pkru(void)
+{
+	struct kvm_cpuid2 *table =
+		calloc(1, sizeof(*table) + CPUID_MAX * sizeof(table->entries[0]));
+
+	need(table, "memory");
+	table->nent = CPUID_MAX - 1;
+	need(!b.host->ops->get_supported_cpuid(b.host, b.dev_fd, table), "the host's CPUID");
+	table->entries[table->nent++] =
+		(struct kvm_cpuid_entry2){.function = 0xd,
+					  .index = PKRU,
+					  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+					  .eax = PKRU_SIZE,
+					  .ebx = PKRU_OFFSET};
+	fake_kvm_set_cpuid(b.fake, table->entries, table->nent);
+	fake_kvm_set_xcr0_mask(b.fake, IN_USE);
+	free(table);
+}
+
+/* And its guests' images name all components. */
+static void use_components(unsigned vtl)
+{
+	int fd = vsm_vcpu_fd(b.vcpu, vtl);
+	static uint64_t image[XSAVE_SIZE / sizeof(uint64_t)];
+
+	need(!b.host->ops->get_xsave(b.host, fd, image, sizeof(image)), "the XSAVE image");
+	image[XSTATE_BV] = IN_USE;
+	need(!b.host->ops->set_xsave(b.host, fd, image), "the XSAVE image");
+}
+
 static void open_host(void)
 {
 	void *ram;
@@ -55,6 +93,7 @@ static void open_host(void)
 	b.fake = fake_kvm_new();
 	b.host = fake_kvm_host(b.fake);
 	b.dev_fd = b.host->ops->open_device(b.host, "/dev/kvm");
+	add_pkru();
 	b.vm_fd = b.host->ops->create_vm(b.host, b.dev_fd);
 	b.mem_fd = b.host->ops->create_memfd(b.host, "ram", RAM_SIZE);
 	need(!b.host->ops->map_memory(b.host, b.mem_fd, 0, RAM_SIZE, KVM_MAP_READ_WRITE, NULL,
@@ -88,6 +127,7 @@ static void start(void)
 	b.partition->enabled_vtls |= 2;
 	b.vcpu->enabled_vtls |= 2;
 	for (unsigned vtl = 0; vtl < 2; vtl++) {
+		use_components(vtl);
 		fake_vcpu_long_mode(b.fake, vsm_vcpu_fd(b.vcpu, vtl), TABLES, vtl ? HIGHER : LOWER,
 				    0x9000);
 		need(!synthetic_write(b.vcpu, vtl, HV_MSR_GUEST_OS_ID, 1) &&

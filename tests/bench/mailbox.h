@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * `out` of 32 bits: done, the value is the mailbox's address. The VMM fills in the next command and goes on. A
- * failed check of the guest, or an exception, goes to examples/guest's ports.
+ * `out` of 32 bits: done, the value is the mailbox's address. The VMM fills in the next command and
+ * goes on. A failed check of the guest, or an exception, goes to examples/guest's ports.
  */
 #define MAILBOX_PORT	0xb0
 

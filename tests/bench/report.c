@@ -27,7 +27,8 @@ void report_row(const struct row *row)
 	if (row_count == ROWS_MAX)
 		die("more rows than there is room for");
 	if (!group || strcmp(group, row->group))
-		printf("%s (1 = %s)\n", row->group, row->floor);
+		printf(row->unit ? "%s (%s)\n" : "%s (1 = %s)\n", row->group,
+		       row->unit ? row->unit : row->floor);
 	group = row->group;
 	if (row->target > 0)
 		snprintf(target, sizeof(target), "%.2f", row->target);
@@ -69,11 +70,12 @@ static void put_cpu(FILE *f)
 static void put_row(FILE *f, const struct row *row, bool last)
 {
 	fprintf(f,
-		"    {\"group\": \"%s\", \"name\": \"%s\", \"floor\": \"%s\", \"ratio\": %.4f, "
+		"    {\"group\": \"%s\", \"name\": \"%s\", \"%s\": \"%s\", \"ratio\": %.4f, "
 		"\"low\": %.4f, "
 		"\"high\": %.4f, \"target\": %.4f, \"measured_ns\": %.1f, \"floor_ns\": %.1f, "
 		"\"repetitions\": %u",
-		row->group, row->name, row->floor, row->ratio, row->low, row->high, row->target,
+		row->group, row->name, row->unit ? "unit" : "floor",
+		row->unit ? row->unit : row->floor, row->ratio, row->low, row->high, row->target,
 		row->measured_ns, row->floor_ns, row->repetitions);
 	if (row->extra_name)
 		fprintf(f, ", \"extra\": %.4f, \"extra_name\": \"%s\"", row->extra,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What is measured: one function a row, which says what a batch of the library and one of the floor are. */
+/*
+ * What is measured: one function a row, which says what a batch of the library and one of the floor
+ * are.
+ */
 #include <stdio.h>
 #include <string.h>
 #include "bench.h"
@@ -40,6 +43,7 @@ struct setup {
 	unsigned ranges;
 	uint64_t pages, stride; /* of the protection rows */
 	uint64_t rcx;		/* of the hypercall rows */
+	unsigned work;		/* enum floor_work of the rows without the library */
 };
 
 static void open_setup(struct setup *s)
@@ -162,7 +166,10 @@ static void switch_row(struct setup *s, unsigned ranges, bool fp)
 	s->add(&row);
 }
 
-/* With all VTLs in one VM, and slots that do not depend on protections, remapping is a part of the floor. */
+/*
+ * With all VTLs in one VM, and slots that do not depend on protections, remapping is a part of the
+ * floor.
+ */
 static void remap_row(struct setup *s, unsigned ranges)
 {
 	struct row row = {.group = "VTL call and return, single-vm",
@@ -181,6 +188,25 @@ static void remap_row(struct setup *s, unsigned ranges)
 	measure_and_add(s, &row, floor_remapped_pair, call_and_return);
 }
 
+/* What the ranges that are there take in the library; the kernel has a VMA or a slot for each. */
+static void memory_row(struct setup *s, unsigned ranges)
+{
+	struct row row = {.group = "Memory of the library per separately protected range",
+			  .unit = "bytes",
+			  .target = 128,
+			  .repetitions = 1};
+	uint64_t before;
+
+	snprintf(row.name, sizeof(row.name), "%s, %u ranges", s->combination->name, ranges);
+	if (!wanted(s, &row))
+		return;
+	before = vm_allocated();
+	set_ranges(s, ranges);
+	row.ratio = row.low = row.high = (double)(vm_allocated() - before) / ranges;
+	s->add(&row);
+	close_setup(s);
+}
+
 static void switch_rows(struct setup *s)
 {
 	static const unsigned ranges[] = {0, 1000, 16000};
@@ -190,6 +216,36 @@ static void switch_rows(struct setup *s)
 		switch_row(s, ranges[i], true);
 		remap_row(s, ranges[i]);
 	}
+	close_setup(s);
+}
+
+/* --- what of a switch is KVM's --- */
+
+static double floor_working_pair(void *ctx)
+{
+	struct setup *s = ctx;
+
+	return (double)floor_working_pairs(s->floor, BATCH, s->work) / BATCH;
+}
+
+static void work_row(struct setup *s, const char *what, unsigned work)
+{
+	struct row row = {.group = "Without the library: what KVM is asked for at a switch",
+			  .floor = "two bare exits, two vCPUs in turn"};
+
+	snprintf(row.name, sizeof(row.name), "bare, %s", what);
+	s->work = work;
+	if (wanted(s, &row))
+		measure_and_add(s, &row, floor_pair, floor_working_pair);
+}
+
+static void work_rows(struct setup *s)
+{
+	work_row(s, "KVM_GET_XSAVE", FLOOR_XSAVE);
+	work_row(s, "KVM_GET_XCRS", FLOOR_XCRS);
+	work_row(s, "KVM_GET_DEBUGREGS", FLOOR_DEBUGREGS);
+	work_row(s, "general registers set", FLOOR_REGS);
+	work_row(s, "all of these", FLOOR_SWITCH);
 	close_setup(s);
 }
 
@@ -238,7 +294,7 @@ static double per_page(const struct setup *s, uint64_t ns, uint64_t n)
 
 static uint64_t rounds(const struct setup *s)
 {
-	return s->pages == 1 ? PROTECT_ROUNDS : 1;
+	return s->pages < PROTECT_ROUNDS ? PROTECT_ROUNDS / s->pages : 1;
 }
 
 static double floor_protect(void *ctx)
@@ -318,11 +374,15 @@ static void protect_row(struct setup *s, uint64_t pages, uint64_t stride)
 
 static void protect_rows(struct setup *s)
 {
+	/* A change of so many slots would take minutes. */
+	uint64_t most = s->combination->enforcement == VSM_ENFORCEMENT_SLOTS ? 1000 : 10000;
+
 	if (s->combination->topology != VSM_TOPOLOGY_VM_PER_VTL)
 		return;
 	protect_row(s, 1, 1);
-	protect_row(s, 1000, 1);
-	protect_row(s, 1000, 2);
+	for (uint64_t stride = 1; stride <= 2; stride++)
+		for (uint64_t pages = 10; pages <= most; pages *= 10)
+			protect_row(s, pages, stride);
 	close_setup(s);
 }
 
@@ -362,6 +422,8 @@ void rows_measure(int kvm_fd, const struct options *o, void (*add)(const struct 
 		switch_rows(&s);
 	}
 	s.combination = &combinations[0];
+	work_rows(&s);
+	memory_row(&s, 16000);
 	hypercall_rows(&s);
 	for (size_t i = 0; i < COMBINATIONS; i++) {
 		s.combination = &combinations[i];

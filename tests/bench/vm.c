@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The VM that is measured: an ordinary VMM on libvsm's public API, whose guest serves a mailbox. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,6 +234,13 @@ void vm_protect(struct vm *vm, uint64_t pages, uint64_t stride, uint32_t mask)
 	vm->mailbox->mask[0] = mask;
 	vm->mailbox->masks = 1;
 	vm_command(vm, MAILBOX_PROTECT, 1);
+}
+
+uint64_t vm_allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
 }
 
 uint64_t vm_slot_updates(const struct vm *vm)
