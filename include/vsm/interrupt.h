@@ -14,9 +14,9 @@ struct vsm_partition;
 
 /*
  * Sends an interrupt message to the local APICs of one VTL, as a device's MSI or an I/O APIC does.
- * Address and data have the layout of the Intel SDM, volume 3, "Message Signalled Interrupts";
- * APIC ids above 255 have their bits 31:8 in bits 63:40 of the address. Messages are edge-triggered.
- * A VP they are for comes out of its halt. Any thread, port callbacks included.
+ * Address and data have the layout of the Intel SDM, volume 3, "Message Signalled Interrupts"; APIC
+ * ids above 255 have their bits 31:8 in bits 63:40 of the address. Messages are edge-triggered. A
+ * VP they are for comes out of its halt. Any thread, port callbacks included.
  *
  * Where VTL0 has KVM's local APIC this is KVM_SIGNAL_MSI. A message no APIC accepts is lost, as on
  * a PC.
