@@ -177,7 +177,7 @@ static void read_word(void *at)
 /* The last page of what the memory map reserves for it is VTL1's. */
 static uint64_t warden_end(void)
 {
-	uint64_t at = 0x100000;
+	uint64_t at = 0x200000;
 
 	CHECK_EQUAL(type_of(at), E820_RESERVED);
 	while (type_of(at) == E820_RESERVED)
