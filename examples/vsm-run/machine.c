@@ -10,15 +10,19 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include "acpi.h"
 #include "file.h"
 #include "input.h"
 #include "machine.h"
 #include "say.h"
 
-#define KICK_SIGNAL SIGUSR1
-#define FIRST_SLOT  0	       /* this VMM has no memslots of its own */
-#define TSS_ADDRESS 0xfffbd000 /* three pages KVM wants on Intel; above guest memory */
-#define MAP_ADDRESS 0xfffbc000
+#define KICK_SIGNAL  SIGUSR1
+#define FIRST_SLOT   0		/* this VMM has no memslots of its own */
+#define TSS_ADDRESS  0xfffbd000 /* three pages KVM wants on Intel; above guest memory */
+#define MAP_ADDRESS  0xfffbc000
+#define ROM_START    (LOAD_HOLE_END - ROM_BYTES)
+#define ROM_BYTES    4096
+#define RESET_VECTOR 0xffff0 /* f000:fff0 */
 
 static int host_error(const char *doing, int error)
 {
@@ -41,12 +45,33 @@ int open_kvm(const char *path)
 	return -1;
 }
 
+/*
+ * A page of ROM at the end of the hole, behind guest memory in the file. A processor that jumps to
+ * the reset vector finds there what firmware would do first: it asks for a reset. Linux reboots that
+ * way where it has no better one.
+ */
+static int write_rom(struct machine *m)
+{
+	static const uint8_t code[] = {0xba,
+				       ACPI_RESET & 0xff,
+				       ACPI_RESET >> 8, /* mov $, %dx */
+				       0xb0,
+				       ACPI_RESET_VALUE, /* mov $, %al */
+				       0xee,		 /* out %al, %dx */
+				       0xfa,
+				       0xf4}; /* cli; hlt */
+	ssize_t n = pwrite(m->memory_fd, code, sizeof(code),
+			   (off_t)(m->options->memory + RESET_VECTOR - ROM_START));
+
+	return n == sizeof(code) ? 0 : host_error("writing the reset vector", n < 0 ? errno : EIO);
+}
+
 static int make_memory(struct machine *m)
 {
 	uint64_t size = m->options->memory;
 
 	m->memory_fd = memfd_create("guest-memory", MFD_CLOEXEC);
-	if (m->memory_fd < 0 || ftruncate(m->memory_fd, (off_t)size) < 0)
+	if (m->memory_fd < 0 || ftruncate(m->memory_fd, (off_t)(size + ROM_BYTES)) < 0)
 		return host_error("making guest memory", errno);
 	m->ram.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->memory_fd, 0);
 	if (m->ram.base == MAP_FAILED) {
@@ -54,7 +79,7 @@ static int make_memory(struct machine *m)
 		return host_error("mapping guest memory", errno);
 	}
 	m->ram.size = size;
-	return 0;
+	return write_rom(m);
 }
 
 int machine_open(struct machine *m, const struct options *o)
@@ -220,6 +245,18 @@ static int create_partition(struct machine *m)
 	return r ? host_error("making the partition", -r) : 0;
 }
 
+static int map_rom(struct machine *m)
+{
+	struct vsm_memory_region region = {.size = sizeof(region),
+					   .guest_phys = ROM_START,
+					   .bytes = ROM_BYTES,
+					   .fd = m->memory_fd,
+					   .flags = VSM_MEMORY_READ_ONLY,
+					   .fd_offset = m->ram.size};
+
+	return vsm_partition_map_memory(m->partition, &region);
+}
+
 static int map_range(struct machine *m, uint64_t start, uint64_t end)
 {
 	struct vsm_memory_region region = {.size = sizeof(region),
@@ -237,6 +274,8 @@ static int map_memory(struct machine *m)
 
 	if (!r)
 		r = map_range(m, LOAD_HOLE_END, m->ram.size);
+	if (!r)
+		r = map_rom(m);
 	return r ? host_error("giving the guest its memory", -r) : 0;
 }
 

@@ -198,8 +198,13 @@ static void check_warden(void)
 	CHECK_EQUAL(rdmsr(0x40000000), 0); /* the installer's identity is gone */
 }
 
+/* linux_entry.S: to the reset vector, as Linux reboots through the BIOS. */
+void reset_vector(void);
+
 int guest_main(void)
 {
+	if (guest_has_option("reboot"))
+		reset_vector();
 	if (guest_has_option("echo"))
 		echo();
 	check_parameters();
