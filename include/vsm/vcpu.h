@@ -77,7 +77,8 @@ VSM_API int vsm_vcpu_reset(struct vsm_vcpu *vcpu);
 /*
  * The KVM vCPU fd of one VTL of the VP, for the VMM to read and write state while the VP is outside
  * vsm_vcpu_run(): KVM_SET_REGS, KVM_SET_MP_STATE, KVM_GET_XSAVE, ... The fd stays the library's:
- * KVM_RUN on it and closing it are not allowed.
+ * KVM_RUN on it and closing it are not allowed. With the strict execute policy
+ * KVM_SET_GUEST_DEBUG is the library's too: what the VMM sets is lost at the next step.
  *
  * -EINVAL no such VTL
  */

@@ -102,6 +102,12 @@ static bool may_switch_task(const struct insn_parsed *p)
 	}
 }
 
+static const ZydisMnemonic unbounded[] = {
+	ZYDIS_MNEMONIC_RSM,	 ZYDIS_MNEMONIC_VMRUN,	ZYDIS_MNEMONIC_VMLAUNCH,
+	ZYDIS_MNEMONIC_VMRESUME, ZYDIS_MNEMONIC_XBEGIN, ZYDIS_MNEMONIC_ENCLU,
+	ZYDIS_MNEMONIC_ENCLS,	 ZYDIS_MNEMONIC_ENCLV,
+};
+
 /*
  * Loading SS holds debug traps up for one instruction (SDM vol. 3, 6.8.3). Enclaves and
  * transactions do not show single steps, and RSM loads what it likes.
@@ -110,11 +116,10 @@ static bool is_unbounded(const struct insn_parsed *p)
 {
 	if (p->info.machine_mode != ZYDIS_MACHINE_MODE_LONG_64 && may_switch_task(p))
 		return true;
-	return loads_ss(p) || p->info.mnemonic == ZYDIS_MNEMONIC_RSM ||
-	       p->info.mnemonic == ZYDIS_MNEMONIC_VMRUN ||
-	       p->info.mnemonic == ZYDIS_MNEMONIC_VMLAUNCH ||
-	       p->info.mnemonic == ZYDIS_MNEMONIC_VMRESUME ||
-	       p->info.mnemonic == ZYDIS_MNEMONIC_XBEGIN;
+	for (size_t i = 0; i < sizeof(unbounded) / sizeof(unbounded[0]); i++)
+		if (p->info.mnemonic == unbounded[i])
+			return true;
+	return loads_ss(p);
 }
 
 void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct insn *insn)
@@ -124,7 +129,6 @@ void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct ins
 	memcpy(insn->bytes, bytes, p->info.length);
 	insn->rep = insn_repeats(p);
 	insn->fpu = uses_fpu(p);
-	insn->syscall = p->info.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
 	insn->unbounded = is_unbounded(p);
 	insn->interrupt = software_interrupt(p, &insn->vector);
 }

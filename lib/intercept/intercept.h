@@ -52,7 +52,6 @@ struct insn {
 	bool fpu;	/* x87, MMX, SSE or AVX state takes part */
 	bool interrupt; /* delivers `vector` through the IDT: INT n and the like */
 	uint8_t vector;
-	bool syscall;  /* may clear TF on its way in */
 	bool unbounded; /* a debug trap behind it comes too late, or not at all */
 	struct insn_access accesses[INSN_ACCESSES];
 	uint8_t access_count;
@@ -182,7 +181,7 @@ struct violation {
 	bool served;  /* MMIO: memory answered it; re-enter the VTL */
 	bool overlay; /* an overlay page's own permissions forbid it: #GP (TLFS
 			 hypercall-interface.md). MMIO: the registers are those before it */
-	bool syscall, unbounded; /* of the instruction, as in struct insn */
+	bool unbounded; /* of the instruction, as in struct insn */
 	bool delivers;		 /* what needs the pages is the delivery of `vector` */
 	uint8_t vector;
 	uint8_t open_count;

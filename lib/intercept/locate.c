@@ -201,7 +201,6 @@ static enum verdict check_instruction(struct search *s)
 	if (verdict != PASSES)
 		return verdict;
 	violation_describe(s->v, &insn);
-	s->v->syscall = insn.syscall;
 	s->v->unbounded = insn.unbounded;
 	for (unsigned i = 0; i < insn.access_count; i++) {
 		verdict = search_access(s, &insn.accesses[i]);

@@ -2,6 +2,7 @@
 /* Bringing a VP out of the guest and keeping it out. */
 #include "partition/hold.h"
 
+#include "vcpu/step.h"
 #include "vcpu/vcpu.h"
 
 /*
@@ -39,9 +40,12 @@ void partition_hold_vp(struct vsm_vcpu *target)
 	struct vsm_partition *p = target->partition;
 
 	target->holds++;
-	while (target->inside) {
+	while (target->inside || step_window_open(p)) {
 		partition_wake_vp(target);
-		pthread_cond_wait(&p->vcpu_moved, &p->lock);
+		if (step_window_open(p))
+			step_wait(p);
+		else
+			pthread_cond_wait(&p->vcpu_moved, &p->lock);
 	}
 }
 

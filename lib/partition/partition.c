@@ -215,7 +215,8 @@ static int init(struct vsm_partition *p, const struct vsm_partition_options *o)
 	if (r)
 		return r;
 	p->vps = calloc(p->max_vps, sizeof(struct vsm_vcpu *));
-	if (!p->vps)
+	p->kept = calloc(MEMORY_OPENINGS, sizeof(*p->kept));
+	if (!p->vps || !p->kept)
 		return -ENOMEM;
 	return event_start(p, p->kick_signal && !(o->flags & VSM_PARTITION_VMM_EVENTS),
 			   o->flags & VSM_PARTITION_NO_IO_URING);
@@ -277,6 +278,7 @@ void vsm_partition_destroy(struct vsm_partition *partition)
 	for (uint32_t i = 0; p->vps && i < p->max_vps; i++)
 		vsm_vcpu_destroy(p->vps[i]);
 	free(p->vps);
+	free(p->kept);
 	port_destroy_all(p);
 	for (unsigned i = 0; i < p->space_count; i++)
 		space_destroy(p->host, &p->spaces[i]);

@@ -76,7 +76,9 @@ struct vsm_partition {
 	uint32_t turns_awaited; /* VPs that wait for one */
 	struct events events;
 
-	struct vsm_vcpu *stepper; /* the VP for whose step pages are open, vcpu/violation.c */
+	struct vsm_vcpu *stepper; /* the VP for whose step pages are open, vcpu/step.c */
+	bool step_overdue;	  /* and it takes too long */
+	uint8_t (*kept)[VSM_PAGE_SIZE]; /* what MEMORY_OPENINGS of the pages held before */
 
 	bool dead;
 	char death[160]; /* why; "" while well */

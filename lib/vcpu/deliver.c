@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "intercept/intercept.h"
+#include "registers/architecture.h"
 #include "vcpu/vcpu.h"
 #include "vcpu/window.h"
 
@@ -15,6 +16,8 @@
 #define GATE_TRAP	   0xf
 #define FRAME_WORDS	   6
 #define FLAGS_ENTRY_CLEARS UINT64_C(0x34100) /* TF, NT, RF, VM */
+#define CR4_CET		   (UINT64_C(1) << 23)
+#define CR4_FRED	   (UINT64_C(1) << 32)
 #define PTE_ACCESSED	   0x20
 #define PTE_DIRTY	   0x40
 
@@ -73,7 +76,8 @@ static int read_tables(struct delivery *d)
 	unsigned type, cpl = cpu_cpl(s), dpl;
 	int r = 0;
 
-	if (16u * d->v->vector + 15 > s->idt.limit)
+	/* FRED does without gates, shadow stacks get a frame of their own. */
+	if (16u * d->v->vector + 15 > s->idt.limit || (s->cr4 & (CR4_CET | CR4_FRED)))
 		return -EPERM;
 	for (unsigned i = 0; i < 16 && !r; i += 8)
 		r = access(d, at + i, d->gate + i, 8, false);
@@ -91,7 +95,8 @@ static int read_tables(struct delivery *d)
 		return -EPERM;
 	dpl = d->code[5] >> 5 & 3;
 	d->cpl = d->code[5] & 4 ? cpl : dpl;
-	return dpl > cpl ? -EPERM : 0;
+	/* The frame is written as a supervisor's. */
+	return dpl > cpl || d->cpl == 3 ? -EPERM : 0;
 }
 
 static int stack_pointer(const struct delivery *d, uint64_t *sp)
@@ -173,6 +178,14 @@ static void forget_event(struct kvm_vcpu_events *e)
 		e->interrupt.injected = 0;
 }
 
+static uint64_t target(const struct delivery *d)
+{
+	uint64_t rip = (uint64_t)d->gate[0] | (uint64_t)d->gate[1] << 8;
+
+	memcpy((uint8_t *)&rip + 2, d->gate + 6, 6);
+	return rip;
+}
+
 int window_deliver(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
@@ -187,18 +200,17 @@ int window_deliver(struct vsm_vcpu *vp, const struct violation *v)
 	d.software = !d.events->exception.injected && !d.events->nmi.injected &&
 		     !d.events->interrupt.injected;
 	if (v->unbounded || !(d.sregs->efer & CPU_EFER_LMA) || read_tables(&d) ||
-	    stack_pointer(&d, &sp) || push_frame(&d, &sp))
+	    !address_valid(target(&d), true, d.sregs->cr4) || stack_pointer(&d, &sp) ||
+	    push_frame(&d, &sp))
 		return -EPERM;
 	d.regs->rsp = sp;
-	d.regs->rip = (uint64_t)d.gate[0] | (uint64_t)d.gate[1] << 8;
-	memcpy((uint8_t *)&d.regs->rip + 2, d.gate + 6, 6);
+	d.regs->rip = target(&d);
 	d.regs->rflags &=
 		~(FLAGS_ENTRY_CLEARS | ((d.gate[5] & 0xf) == GATE_INTERRUPT ? CPU_RFLAGS_IF : 0));
 	enter_ring(&d);
-	if (!d.software) {
+	if (!d.software)
 		forget_event(d.events);
-		vtl_cpu_dirty(cpu, CPU_EVENTS);
-	}
-	vtl_cpu_dirty(cpu, CPU_REGS | CPU_SREGS);
+	/* Written in any case: KVM does not tell of software interrupts and exceptions it queued. */
+	vtl_cpu_dirty(cpu, CPU_REGS | CPU_SREGS | CPU_EVENTS);
 	return 0;
 }

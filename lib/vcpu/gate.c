@@ -18,6 +18,7 @@
 
 #include "partition/hold.h"
 #include "vcpu/kick.h"
+#include "vcpu/step.h"
 #include "vcpu/vcpu.h"
 
 /* What a view stays for, however many wait for another: much longer than a remap takes. */
@@ -160,6 +161,10 @@ int gate_wait(struct vsm_vcpu *vp, struct space *space)
 
 	if (old)
 		return wait_until_left(p, old);
+	if (p->stepper && p->stepper != vp) {
+		step_wait(p);
+		return 1;
+	}
 	if (vp->holds) {
 		pthread_cond_wait(&p->vcpu_moved, &p->lock);
 		return 1;

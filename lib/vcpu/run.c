@@ -51,8 +51,11 @@ static bool take_kick(struct vsm_vcpu *vp)
 static int interrupted(struct vsm_vcpu *vp, bool finish)
 {
 	bool nudged = vp->nudged;
+	int r = step_interrupted(vp);
 
 	vp->nudged = false;
+	if (r)
+		return r;
 	if (finish)
 		return ENTER_AGAIN;
 	clear_immediate_exit(vp);
@@ -60,17 +63,13 @@ static int interrupted(struct vsm_vcpu *vp, bool finish)
 	return nudged || atomic_load(&vp->kicked) ? ENTER_AGAIN : -EINTR;
 }
 
-/* KVM_RUN of the active VTL. `finish`: only complete what the last exit left half-done. */
-static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
+/* KVM_RUN of the active VTL, which the gate has let in. */
+static inline int run_guest(struct vsm_vcpu *vp, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
-	int r = vp->deadline == KVM_NEVER ? 0 : event_arm(p, vp->deadline);
+	int r;
 
-	if (!r)
-		r = gate_enter(vp);
-	if (r)
-		return r < 0 ? r : ENTER_AGAIN;
 	if (finish)
 		vtl_cpu_hurry(cpu);
 	vp->stats.runs++;
@@ -82,7 +81,25 @@ static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
 	interrupt_collect(vp);
 	if (finish)
 		vtl_cpu_unhurry(cpu);
+	while (p->max_vps > 1 && p->stepper != vp && step_window_open(p))
+		step_wait(p);
 	return r == -EINTR ? interrupted(vp, finish) : r;
+}
+
+/* `finish`: only complete what the last exit left half-done. */
+static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
+{
+	struct vsm_partition *p = vp->partition;
+	int r = vp->deadline == KVM_NEVER ? 0 : event_arm(p, vp->deadline);
+
+	if (!r)
+		r = gate_enter(vp);
+	/* Whoever waited there gave up the lock: pages are no longer open for the right reason. */
+	if (r > 0)
+		r = step_end(vp);
+	else if (!r)
+		return run_guest(vp, finish);
+	return r ? r : ENTER_AGAIN;
 }
 
 /* Something that stops the VP from just going on, before it enters the guest. */

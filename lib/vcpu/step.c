@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "intercept/intercept.h"
 #include "partition/hold.h"
@@ -27,6 +28,7 @@ static bool take_stepper(struct vsm_vcpu *vp)
 	if (p->stepper == vp)
 		return true;
 	p->stepper = vp;
+	p->step_overdue = false;
 	for (uint32_t i = 0; i < p->max_vps; i++)
 		if (p->vps[i] && p->vps[i] != vp)
 			partition_hold_vp(p->vps[i]);
@@ -64,21 +66,67 @@ static bool no_progress(const struct vp_vtl *v, uint64_t rip, const struct viola
 	       !memcmp(last->open, now->open, now->open_count * sizeof(now->open[0]));
 }
 
+/* --- what the instruction must not have changed --- */
+
+/*
+ * Tables are opened for writing because the processor may walk them so, although the VTL may only
+ * read them. They are remembered, in case what runs is not the instruction that was decoded: a
+ * device may have changed the code.
+ */
+static int keep_page(struct vsm_vcpu *vp, unsigned slot, const struct violation_page *o)
+{
+	struct vsm_partition *p = vp->partition;
+	unsigned vtl = vp->active_vtl;
+	int r;
+
+	if (!(o->prot & PROT_W) || memory_allows(&p->memory, vtl, o->page, MEM_WRITE, false, NULL))
+		return 0;
+	r = host_read(&p->memory, vtl, gpa_of_page(o->page), p->kept[slot], VSM_PAGE_SIZE);
+	if (!r)
+		vcpu_active(vp)->step.kept |= 1u << slot;
+	return r;
+}
+
+/* Puts back what was written to pages that the VTL may only read. True: something was. */
+static bool undo_writes(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+	struct page_step *step = &vcpu_active(vp)->step;
+	bool undone = false;
+
+	for (unsigned i = 0; i < step->open_count; i++) {
+		gpa_t gpa = gpa_of_page(step->open[i].page);
+		const void *now = memory_address(&p->memory, vp->active_vtl, gpa);
+
+		if (!(step->kept & (1u << i)) || !now || !memcmp(now, p->kept[i], VSM_PAGE_SIZE))
+			continue;
+		host_write(&p->memory, vp->active_vtl, gpa, p->kept[i], VSM_PAGE_SIZE);
+		undone = true;
+	}
+	step->kept = 0;
+	return undone;
+}
+
 static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct memory *m = &vp->partition->memory;
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
 	struct kvm_guest_debug debug;
 	unsigned vtl = vp->active_vtl;
 	int r = window_prepare(vp, v, &debug);
 
 	for (unsigned i = 0; i < v->open_count && !r; i++)
+		r = keep_page(vp, i, &v->open[i]);
+	for (unsigned i = 0; i < v->open_count && !r; i++)
 		r = memory_open_page(m, vtl, v->open[i].page, v->open[i].prot);
 	if (!r)
-		r = vtl_cpu_flush(&vcpu_active(vp)->cpu);
+		r = vtl_cpu_flush(cpu);
 	if (!r)
 		r = set_stepping(vp, &debug);
 	if (r && memory_close_openings(m, vtl))
 		return partition_die(vp->partition, "closing a page that was not stepped failed");
+	/* What was decoded is what the tables say, and so is the IDT that was shut. */
+	vtl_cpu_flush_tlb(cpu);
 	return r;
 }
 
@@ -105,6 +153,8 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v)
 	}
 	if (!r && now.allowed_here) {
 		active->step.rip = regs->rip;
+		active->step.tf = regs->rflags & CPU_RFLAGS_TF;
+		active->step.kept = 0;
 		active->step.open_count = now.open_count;
 		memcpy(active->step.open, now.open, sizeof(now.open));
 		r = now.delivers ? window_deliver(vp, &now) : open_and_step(vp, &now);
@@ -119,17 +169,45 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v)
 	return r ? r : EXIT_RESUME;
 }
 
-/* The instruction was stepped, or did not get that far: the pages close again. */
-int step_stop(struct vsm_vcpu *vp, bool failed)
+/*
+ * KVM keeps the guest's own TF from user space while it single-steps, and drops it at the end
+ * (kernel: kvm_get_rflags(), kvm_arch_vcpu_ioctl_set_guest_debug()).
+ */
+static int give_back_tf(struct vsm_vcpu *vp)
+{
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	struct kvm_regs *regs;
+	int r;
+
+	if (!vcpu_active(vp)->step.tf)
+		return 0;
+	r = vtl_cpu_regs(cpu, &regs);
+	if (r)
+		return r;
+	regs->rflags |= CPU_RFLAGS_TF;
+	vtl_cpu_dirty(cpu, CPU_REGS);
+	return 0;
+}
+
+static int stop(struct vsm_vcpu *vp, bool failed, bool *undone)
 {
 	struct vsm_partition *p = vp->partition;
 	int r = memory_close_openings(&p->memory, vp->active_vtl);
 
+	*undone = undo_writes(vp);
 	if (r)
 		return partition_die(p, "closing a stepped page failed");
 	vcpu_active(vp)->step.failed = failed;
 	give_up_stepper(vp);
-	return set_stepping(vp, &(struct kvm_guest_debug){.control = 0});
+	r = set_stepping(vp, &(struct kvm_guest_debug){.control = 0});
+	return r ? r : give_back_tf(vp);
+}
+
+int step_stop(struct vsm_vcpu *vp, bool failed)
+{
+	bool undone;
+
+	return stop(vp, failed, &undone);
 }
 
 int step_end(struct vsm_vcpu *vp)
@@ -137,7 +215,78 @@ int step_end(struct vsm_vcpu *vp)
 	return vcpu_active(vp)->stepping ? step_stop(vp, false) : 0;
 }
 
+/* --- its end --- */
+
+#define DR6_BS UINT64_C(0x4000)
+
+/* The guest stepped the instruction itself: that is its own trap. */
+static int trap_guest(struct vsm_vcpu *vp)
+{
+	const struct kvm_host *h = vp->partition->host;
+	struct vp_vtl *active = vcpu_active(vp);
+	int r;
+
+	active->debugregs_known = false;
+	r = h->ops->get_debugregs(h, active->cpu.fd, &active->debugregs);
+	if (r)
+		return r;
+	active->debugregs.dr6 |= DR6_BS;
+	r = h->ops->set_debugregs(h, active->cpu.fd, &active->debugregs);
+	return r ? r : vtl_cpu_inject(&active->cpu, VECTOR_DB, -1);
+}
+
 int exit_debug(struct vsm_vcpu *vp)
 {
-	return vcpu_active(vp)->stepping ? step_stop(vp, false) : EXIT_TO_VMM;
+	struct violation v = {0};
+	bool undone;
+	int r;
+
+	if (!vcpu_active(vp)->stepping)
+		return EXIT_TO_VMM;
+	r = stop(vp, false, &undone);
+	if (r)
+		return r;
+	if (undone)
+		return violation_refuse(vp, &v);
+	return vcpu_active(vp)->step.tf ? trap_guest(vp) : EXIT_RESUME;
+}
+
+/*
+ * Others may have had the lock, and the instruction may be another one by now. One that keeps KVM
+ * busy while other VPs wait has failed.
+ */
+int step_interrupted(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+	bool overdue = p->step_overdue;
+
+	if (!vcpu_active(vp)->stepping)
+		return 0;
+	p->step_overdue = false;
+	return step_stop(vp, overdue);
+}
+
+/* --- the others --- */
+
+#define NS_PER_S UINT64_C(1000000000)
+/* Much longer than an instruction takes. */
+#define WAIT_NS (NS_PER_S / 10)
+
+bool step_window_open(const struct vsm_partition *p)
+{
+	return p->stepper && p->stepper->inside;
+}
+
+void step_wait(struct vsm_partition *p)
+{
+	uint64_t until = p->host->ops->clock_ns(p->host) + WAIT_NS;
+	const struct timespec end = {.tv_sec = (time_t)(until / NS_PER_S),
+				     .tv_nsec = (long)(until % NS_PER_S)};
+	struct vsm_vcpu *stepper = p->stepper;
+
+	if (!pthread_cond_clockwait(&p->vcpu_moved, &p->lock, CLOCK_MONOTONIC, &end) ||
+	    !step_window_open(p) || p->stepper != stepper)
+		return;
+	p->step_overdue = true;
+	partition_wake_vp(stepper);
 }

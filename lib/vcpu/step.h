@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+struct vsm_partition;
 struct vsm_vcpu;
 struct violation;
 
@@ -20,7 +21,19 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v);
  */
 int step_stop(struct vsm_vcpu *vp, bool failed);
 
-/* The same if there is one: the VP leaves the run loop, or its VTL. */
+/* The same if there is one: the VP leaves the run loop, its VTL, or has given up the lock. */
 int step_end(struct vsm_vcpu *vp);
+
+/* KVM_RUN of a step ended with EINTR. */
+int step_interrupted(struct vsm_vcpu *vp);
+
+/*
+ * Is a VP in the guest with pages open? Nobody else changes registers or memory of a guest's then:
+ * the instruction would not be the one they were opened for.
+ */
+bool step_window_open(const struct vsm_partition *p);
+
+/* Another VP than the stepping one waits until that is done, or has to be looked after. */
+void step_wait(struct vsm_partition *p);
 
 #endif

@@ -15,7 +15,9 @@
 /* The last step of a legal access to closed pages. */
 struct page_step {
 	uint64_t rip;
-	bool failed; /* it faulted although these pages were open */
+	bool failed;   /* it faulted although these pages were open */
+	bool tf;       /* the guest's own */
+	uint32_t kept; /* bit per page: the partition has what it held */
 	uint8_t open_count;
 	struct violation_page open[VIOLATION_PAGES];
 };

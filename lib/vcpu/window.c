@@ -3,7 +3,8 @@
  * A window is open for one instruction only if nothing else can run in it. A single step does not
  * give that: an exception or an interrupt clears TF and runs its handler first, and KVM would not
  * know. So the pages of the IDT are shut: an event's delivery fails, and is done again when the
- * window is closed. SYSCALL, which needs no IDT and can clear TF, gets breakpoints where it goes.
+ * window is closed. SYSCALL, which needs no IDT and can clear TF, gets breakpoints where it goes; whatever the
+ * instruction was when it was decoded.
  * Deliveries get no window: deliver.c.
  *
  * KVM holds interrupts back meanwhile (KVM_GUESTDBG_BLOCKIRQ, Linux 5.15).
@@ -19,8 +20,11 @@
 #define MSR_LSTAR 0xc0000082
 #define MSR_CSTAR 0xc0000083
 
-#define VECTORS	  256
-#define GATE_SIZE 16 /* in long mode */
+/* Where SYSCALL is there, and takes away TF. */
+#define EFER_SYSCALL (UINT64_C(1) | CPU_EFER_LMA)
+
+#define VECTORS	     256
+#define GATE_SIZE    16 /* in long mode */
 
 /* Exact breakpoint on execution, enabled globally (SDM vol. 3, 17.2.4). */
 #define DR7_FIXED  UINT64_C(0x400)
@@ -40,16 +44,17 @@ static void add_breakpoint(struct kvm_guest_debug *debug, unsigned n, uint64_t a
 static int shut_idt(struct vsm_vcpu *vp, const struct kvm_sregs *sregs)
 {
 	struct memory *m = &vp->partition->memory;
-	uint64_t last = VECTORS * GATE_SIZE - 1, end;
+	uint64_t size = VECTORS * GATE_SIZE, offset = 0;
 	int r = 0;
 
-	if (sregs->idt.limit < last)
-		last = sregs->idt.limit;
-	end = sregs->idt.base + last;
-	for (uint64_t at = sregs->idt.base; !r && at <= end; at = (at | VSM_PAGE_MASK) + 1) {
+	if (sregs->idt.limit < size)
+		size = sregs->idt.limit + 1u;
+	/* By offset: its addresses may wrap. */
+	for (; !r && offset < size; offset += gpa_span(sregs->idt.base + offset, size - offset)) {
 		struct walk_result to;
 
-		if (walk(m, vp->active_vtl, sregs, gva_from(at), MEM_READ, false, &to, NULL))
+		if (walk(m, vp->active_vtl, sregs, gva_from(sregs->idt.base + offset), MEM_READ,
+			 false, &to, NULL))
 			continue;
 		r = memory_shut_page(m, vp->active_vtl, gpa_page(to.gpa));
 		if (r == -ENXIO)
@@ -85,7 +90,7 @@ int window_prepare(struct vsm_vcpu *vp, const struct violation *v, struct kvm_gu
 		return -EPERM;
 	*debug = (struct kvm_guest_debug){.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ};
 	debug->control |= KVM_GUESTDBG_SINGLESTEP;
-	if (v->syscall)
+	if ((sregs->efer & EFER_SYSCALL) == EFER_SYSCALL)
 		r = watch_syscall(cpu, debug);
 	return r ? r : shut_idt(vp, sregs);
 }

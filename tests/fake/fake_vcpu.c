@@ -283,13 +283,17 @@ int op_nmi(const struct kvm_host *h, int vcpu_fd)
 
 static int vcpu_set_debug(struct vcpu *v, const struct kvm_guest_debug *dbg)
 {
-	const uint32_t known =
-		KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ;
+	const uint32_t known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
+			       KVM_GUESTDBG_BLOCKIRQ | KVM_GUESTDBG_USE_HW_BP;
 
 	if (dbg->control & ~known) {
 		fake_error(v->f, "KVM_SET_GUEST_DEBUG %#x is not modelled", dbg->control);
 		return -EINVAL;
 	}
+	/* The guest's own TF is hidden while KVM steps, and dropped at the end (kvm_get_rflags()).
+	 * Breakpoints are taken and never hit. */
+	if ((dbg->control | v->debug.control) & KVM_GUESTDBG_SINGLESTEP)
+		v->regs.rflags &= ~UINT64_C(0x100);
 	v->debug = *dbg;
 	if (!(dbg->control & KVM_GUESTDBG_ENABLE))
 		v->debug.control = 0;

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The window in which a page is open for one instruction, as an attacker in VTL0 sees it: nothing
+ * else runs in it, and nothing it leaves behind stays. Deliveries that are made in software.
+ */
+#include "partition_fixture.h"
+#include "registers/msr.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PML4	  UINT64_C(0x40000)
+#define PDPT	  UINT64_C(0x41000)
+#define PD	  UINT64_C(0x42000)
+#define PDPT_TOP  UINT64_C(0x43000)
+#define PD_TOP	  UINT64_C(0x44000)
+#define PT_TOP	  UINT64_C(0x45000)
+#define IDT	  UINT64_C(0x46000)
+#define GDT	  UINT64_C(0x47000)
+#define CODE	  UINT64_C(0x1000)
+#define STACK	  UINT64_C(0x8000)
+#define HANDLER	  UINT64_C(0xffff800000123456)
+#define TOP_PAGE  UINT64_C(0xfffffffffffff000)
+#define LSTAR	  UINT64_C(0xffffffff81000000)
+#define MSR_LSTAR 0xc0000082
+#define ENTRY	  UINT64_C(0x23) /* present, writable, accessed */
+#define LEAF	  UINT64_C(0x63) /* and dirty */
+#define LARGE	  UINT64_C(0xe3) /* 2 MiB */
+#define PAGE	  PAGE_SECRET
+#define READ_ONLY ((prot_t)(PROT_R | PROT_KX | PROT_UX))
+#define NO_CODE	  ((prot_t)(PROT_R | PROT_W))
+
+static struct {
+	struct guest g;
+	struct kvm_ops ops;
+	struct kvm_host host;
+	unsigned open_runs; /* KVM_RUNs with PAGE open */
+	unsigned open_idt;  /* of those, with the IDT reachable */
+	struct kvm_guest_debug debug;
+	bool fresh; /* translations were dropped since the last KVM_RUN */
+	bool stale; /* a KVM_RUN with PAGE open was not fresh */
+} t;
+
+static int fd(void)
+{
+	return vsm_vcpu_fd(t.g.vp, 0);
+}
+
+static int access_to(uint64_t page)
+{
+	return fake_kvm_guest_access(t.g.x.fake, partition_space(t.g.p, 0)->vm_fd, page);
+}
+
+static bool is_open(uint64_t page)
+{
+	return access_to(page) == KVM_MAP_READ || access_to(page) == KVM_MAP_READ_WRITE;
+}
+
+static int watched_run(const struct kvm_host *h, int vcpu_fd)
+{
+	if (vcpu_fd == fd() && is_open(PAGE)) {
+		t.open_runs++;
+		t.open_idt += is_open(IDT);
+		t.stale |= !t.fresh;
+	}
+	t.fresh = false;
+	return t.g.x.host->ops->run(h, vcpu_fd);
+}
+
+static int watched_debug(const struct kvm_host *h, int vcpu_fd, const struct kvm_guest_debug *debug)
+{
+	if (debug->control)
+		t.debug = *debug;
+	return t.g.x.host->ops->set_guest_debug(h, vcpu_fd, debug);
+}
+
+static int watched_sregs(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs *sregs)
+{
+	t.fresh |= sregs->cr3 != fake_vcpu_sregs(t.g.x.fake, vcpu_fd)->cr3;
+	return t.g.x.host->ops->set_sregs(h, vcpu_fd, sregs);
+}
+
+static void put(uint64_t at, uint64_t value)
+{
+	memcpy(t.g.x.mem + at, &value, sizeof(value));
+}
+
+static uint64_t word(uint64_t at)
+{
+	uint64_t value;
+
+	memcpy(&value, t.g.x.mem + at, sizeof(value));
+	return value;
+}
+
+/* 64-bit mode, the first 2 MiB as they are, the IDT also in the last page of the address space. */
+static void put_tables(void)
+{
+	struct kvm_sregs *s = fake_vcpu_sregs(t.g.x.fake, fd());
+
+	put(PML4, PDPT | ENTRY);
+	put(PDPT, PD | ENTRY);
+	put(PD, LARGE);
+	put(PML4 + 511 * 8, PDPT_TOP | ENTRY);
+	put(PDPT_TOP + 511 * 8, PD_TOP | ENTRY);
+	put(PD_TOP + 511 * 8, PT_TOP | ENTRY);
+	put(PT_TOP + 511 * 8, IDT | LEAF);
+	fake_vcpu_long_mode(t.g.x.fake, fd(), PML4, CODE, STACK);
+	s = fake_vcpu_sregs(t.g.x.fake, fd());
+	s->efer |= 1;
+	s->idt = (struct kvm_dtable){.base = IDT, .limit = 0xfff};
+	s->gdt = (struct kvm_dtable){.base = GDT, .limit = 0xfff};
+	put(GDT + 8, UINT64_C(0x00209b0000000000)); /* 64-bit code */
+}
+
+static int start(void **state)
+{
+	const struct kvm_host *real;
+	struct vsm_partition_options o;
+
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	fixture_start(&t.g.x, RAM_MIB);
+	real = t.g.x.host;
+	t.ops = *real->ops;
+	t.ops.run = watched_run;
+	t.ops.set_guest_debug = watched_debug;
+	t.ops.set_sregs = watched_sregs;
+	t.host = (struct kvm_host){&t.ops, real->ctx};
+	o = guest_options(&t.g);
+	o.enforcement = VSM_ENFORCEMENT_ALIAS;
+	t.g.x.host = &t.host;
+	guest_start_with(&t.g, &o);
+	t.g.x.host = real;
+	guest_enable_vtl1(&t.g);
+	assert_int_equal(memory_limit_default(&t.g.p->memory, 1, PROT_ALL), 0);
+	put_tables();
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	guest_stop(&t.g);
+	return 0;
+}
+
+static void limit(uint64_t at, prot_t mask)
+{
+	uint64_t page = at >> VSM_PAGE_SHIFT;
+
+	assert_int_equal(memory_limit(&t.g.p->memory, 1, 0, page, page + 1, mask), 0);
+}
+
+static void script(const struct fake_step *steps, size_t count)
+{
+	fake_vcpu_script(t.g.x.fake, fd(), steps, count);
+}
+
+/* To the VMM, from the VTL that ought to be there. */
+static const struct fake_step vmm = {.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2};
+
+static void run_to_vmm(unsigned vtl)
+{
+	struct kvm_run *run;
+
+	fake_vcpu_script(t.g.x.fake, vsm_vcpu_fd(t.g.vp, vtl), &vmm, 1);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
+	assert_int_equal(vsm_vcpu_active_vtl(t.g.vp), vtl);
+	assert_null(vsm_partition_death(t.g.p));
+	assert_false(is_open(PAGE));
+	assert_int_equal(t.open_idt, 0);
+	assert_false(t.stale);
+}
+
+#define STORE                                                                      \
+	{                                                                          \
+		.kind = FAKE_STORE, .gva = PAGE, .size = 4, .data = 1, .length = 2 \
+	}
+
+/* mov %eax, (%rbx), to a page that VTL0 may use but not run. */
+static void put_store(void)
+{
+	static const uint8_t code[] = {0x89, 0x03};
+
+	memcpy(t.g.x.mem + CODE, code, sizeof(code));
+	fake_vcpu_regs(t.g.x.fake, fd())->rbx = PAGE;
+	limit(PAGE, NO_CODE);
+}
+
+static void test_only_the_instruction(void **state)
+{
+	static const struct fake_step store = STORE;
+
+	(void)state;
+	put_store();
+	assert_int_equal(vtl_cpu_write_msr(&t.g.vp->vtls[0].cpu, MSR_LSTAR, LSTAR), 0);
+	script(&store, 1);
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 1);
+	assert_true(t.debug.control & KVM_GUESTDBG_BLOCKIRQ);
+	/* SYSCALL's way out is watched, whatever the instruction was when it was decoded. */
+	assert_true(t.debug.control & KVM_GUESTDBG_USE_HW_BP);
+	assert_int_equal(t.debug.arch.debugreg[0], LSTAR);
+	assert_int_equal(t.debug.arch.debugreg[7] & 0xffff000f, 0xa);
+}
+
+/* An IDT whose addresses wrap: vectors below 128 are in the last page. */
+static void test_idt_wraps(void **state)
+{
+	static const struct fake_step store = STORE;
+
+	(void)state;
+	put_store();
+	fake_vcpu_sregs(t.g.x.fake, fd())->idt.base = TOP_PAGE + 0x800;
+	script(&store, 1);
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 1);
+}
+
+/* --- not the instruction that was decoded --- */
+
+static int walk_fails(struct fake_guest *g, void *ctx)
+{
+	(void)g;
+	(void)ctx;
+	return -EFAULT;
+}
+
+static int write_table(struct fake_guest *g, void *ctx)
+{
+	(void)g;
+	(void)ctx;
+	assert_int_equal(access_to(PD), KVM_MAP_READ_WRITE);
+	put(PD + 8, LARGE | 0x200000);
+	return FAKE_NEXT;
+}
+
+/* A table that VTL0 may only read is open while it is walked; what is written then is undone. */
+static void test_table_is_put_back(void **state)
+{
+	static const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_CALL, .fn = write_table, .length = 2},
+	};
+
+	(void)state;
+	memcpy(t.g.x.mem + CODE, (const uint8_t[]){0x89, 0x03}, 2);
+	fake_vcpu_regs(t.g.x.fake, fd())->rbx = STACK;
+	limit(PD, READ_ONLY);
+	limit(PAGE, NO_CODE);
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(1);
+	assert_int_equal(word(PD + 8), 0);
+	assert_int_equal(word(PD), LARGE);
+	assert_int_equal(access_to(PD), KVM_MAP_READ);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
+/* --- events and signals in the window --- */
+
+static int page_fault(struct fake_guest *g, void *ctx)
+{
+	struct kvm_vcpu_events *e = fake_vcpu_events(g->f, g->vcpu_fd);
+
+	(void)ctx;
+	assert_true(is_open(PAGE));
+	e->exception.injected = 1;
+	e->exception.nr = VECTOR_PF;
+	e->exception.has_error_code = 1;
+	e->exception.error_code = 2;
+	return -EFAULT;
+}
+
+/* The instruction faults by itself: its handler finds the page closed. */
+static void test_exception_inside(void **state)
+{
+	static const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_CALL, .fn = page_fault, .length = 0},
+	};
+	struct fake_event event;
+
+	(void)state;
+	put_store();
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 1);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), &event, 1), 1);
+	assert_int_equal(event.vector, VECTOR_PF);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 0);
+}
+
+static int signalled(struct fake_guest *g, void *ctx)
+{
+	(void)g;
+	assert_true(is_open(PAGE));
+	t.g.vp->nudged = true;
+	t.g.p->step_overdue = ctx;
+	return -EINTR;
+}
+
+/* Who comes out of the window has to look again; not for ever. */
+static void test_interrupted(void **state)
+{
+	static const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_CALL, .fn = signalled, .length = 0},
+		STORE,
+	};
+
+	(void)state;
+	put_store();
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 2);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 0);
+}
+
+static void test_overdue(void **state)
+{
+	static const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_CALL, .fn = signalled, .ctx = &t, .length = 0},
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+	};
+
+	(void)state;
+	put_store();
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(1);
+	assert_int_equal(t.open_runs, 1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
+/* A guest that steps itself gets its own trap, and goes on doing so. */
+static void test_guest_steps_itself(void **state)
+{
+	static const struct fake_step store = STORE;
+	struct fake_event event;
+
+	(void)state;
+	put_store();
+	fake_vcpu_regs(t.g.x.fake, fd())->rflags |= CPU_RFLAGS_TF;
+	script(&store, 1);
+	run_to_vmm(0);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), &event, 1), 1);
+	assert_int_equal(event.vector, VECTOR_DB);
+	assert_int_equal(event.rip, CODE + 2);
+	assert_true(fake_vcpu_regs(t.g.x.fake, fd())->rflags & CPU_RFLAGS_TF);
+}
+
+/* --- deliveries --- */
+
+static void put_gate(unsigned vector, uint64_t target)
+{
+	put(IDT + 16 * vector,
+	    (target & 0xffff) | 8 << 16 | UINT64_C(0x8e00) << 32 | (target & 0xffff0000) << 32);
+	put(IDT + 16 * vector + 8, target >> 32);
+}
+
+static int deliver(struct fake_guest *g, void *ctx)
+{
+	struct kvm_vcpu_events *e = fake_vcpu_events(g->f, g->vcpu_fd);
+
+	(void)ctx;
+	e->exception.injected = 1;
+	e->exception.nr = VECTOR_PF;
+	e->exception.has_error_code = 1;
+	e->exception.error_code = 6;
+	return -EFAULT;
+}
+
+static const struct fake_step delivery = {.kind = FAKE_CALL, .fn = deliver, .length = 0};
+
+/* The IDT is in a page that may be used but not run: what the processor would do, without it. */
+static void test_delivery(void **state)
+{
+	(void)state;
+	put_gate(VECTOR_PF, HANDLER);
+	limit(IDT, NO_CODE);
+	limit(PAGE, NO_CODE);
+	script(&delivery, 1);
+	run_to_vmm(0);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), NULL, 0), 0);
+	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rip, HANDLER);
+	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rsp, STACK - 48);
+	assert_int_equal(word(STACK - 48), 6);
+	assert_int_equal(word(STACK - 40), CODE);
+	assert_int_equal(word(STACK - 16), STACK);
+}
+
+/* What a processor would not take is left to VTL1. */
+static void refused(void)
+{
+	limit(IDT, NO_CODE);
+	limit(PAGE, NO_CODE);
+	script(&delivery, 1);
+	run_to_vmm(1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rip, CODE);
+	assert_int_equal(word(STACK - 8), 0);
+}
+
+static void test_delivery_nowhere(void **state)
+{
+	(void)state;
+	put_gate(VECTOR_PF, UINT64_C(0x0000800000000000));
+	refused();
+}
+
+static void test_delivery_shadow_stack(void **state)
+{
+	(void)state;
+	put_gate(VECTOR_PF, HANDLER);
+	fake_vcpu_sregs(t.g.x.fake, fd())->cr4 |= 1 << 23;
+	refused();
+}
+
+static void test_delivery_not_present(void **state)
+{
+	(void)state;
+	put_gate(VECTOR_PF, HANDLER);
+	t.g.x.mem[IDT + 16 * VECTOR_PF + 5] = 0;
+	refused();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_only_the_instruction), TEST(test_idt_wraps),
+		TEST(test_table_is_put_back),	 TEST(test_exception_inside),
+		TEST(test_interrupted),		 TEST(test_overdue),
+		TEST(test_guest_steps_itself),	 TEST(test_delivery),
+		TEST(test_delivery_nowhere),	 TEST(test_delivery_shadow_stack),
+		TEST(test_delivery_not_present),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
