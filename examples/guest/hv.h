@@ -68,8 +68,15 @@
 #define HV_REGISTER_LSTAR	  0x00080009
 #define HV_REGISTER_CODE_OFFSETS  0x000d0002
 #define HV_REGISTER_VP_STATUS	  0x000d0003
+#define HV_REGISTER_CAPABILITIES  0x000d0006
 #define HV_REGISTER_PARTITION_CFG 0x000d0007
+#define HV_REGISTER_SECURE_CONFIG 0x000d0010 /* for VTL0 */
 #define HV_REGISTER_CR_INTERCEPT  0x000e0000
+
+#define HV_ENABLE_MBEC		  1
+#define HV_SECURE_CONFIG_MBEC	  1
+#define HV_CAPABILITY_MBEC(vtl)	  (UINT64_C(1) << (47 + (vtl)))
+#define HV_VP_STATUS_MBEC	  (1 << 4)
 
 /* HvRegisterVsmPartitionConfig */
 #define HV_CONFIG_PROTECTION	  1
@@ -79,7 +86,9 @@
 #define HV_NO_ACCESS		 0
 #define HV_R			 1
 #define HV_W			 2
-#define HV_X			 12 /* in kernel and user mode */
+#define HV_KX			 4
+#define HV_UX			 8
+#define HV_X			 (HV_KX | HV_UX)
 #define HV_RWX			 (HV_R | HV_W | HV_X)
 
 #define HV_MESSAGE_GPA_INTERCEPT 0x80000001

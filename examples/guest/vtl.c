@@ -65,6 +65,8 @@ void vtl_fill_context(struct hv_context *in, const struct vtl_image *image)
 	in->pat = PAT_RESET;
 }
 
+uint8_t vtl_enable_flags;
+
 uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image)
 {
 	static struct enable_partition_input partition __attribute__((aligned(16)));
@@ -73,6 +75,7 @@ uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image)
 
 	partition.partition = HV_PARTITION_SELF;
 	partition.vtl = (uint8_t)vtl;
+	partition.flags = vtl_enable_flags;
 	result = hv_call(HV_ENABLE_PARTITION_VTL, (uint64_t)&partition, 0);
 	if (HV_STATUS(result) != HV_SUCCESS)
 		return HV_STATUS(result);

@@ -19,6 +19,9 @@ struct vtl_image {
 
 /* --- VTL0 --- */
 
+/* HvCallEnablePartitionVtl's flags; HV_ENABLE_MBEC or 0, which it is at first. */
+extern uint8_t vtl_enable_flags;
+
 /* Enables a VTL for the partition and this VP, to start as `image` says. Return the status. */
 uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image);
 uint16_t vtl_enable(const struct vtl_image *image); /* VTL1 */

@@ -178,6 +178,7 @@ struct violation {
 	 * opened is more than its limits give (a fetch, or a store to a table the processor walks).
 	 */
 	bool allowed_here;
+	bool guessed; /* allowed_here, and none of the pages is known to be closed */
 	bool served;  /* MMIO: memory answered it; re-enter the VTL */
 	bool overlay; /* an overlay page's own permissions forbid it: #GP (TLFS
 			 hypercall-interface.md). MMIO: the registers are those before it */

@@ -223,6 +223,7 @@ static void open_touched(struct search *s)
 		return;
 	memcpy(s->v->open, s->touched, sizeof(s->touched));
 	s->v->open_count = s->touched_count;
+	s->v->guessed = true;
 }
 
 /* The exit says that KVM could not emulate an instruction; it may have queued #UD for that. */

@@ -57,6 +57,7 @@ static const exit_handler handlers[] = {
 	[KVM_EXIT_X86_WRMSR] = exit_wrmsr,
 	[KVM_EXIT_INTERNAL_ERROR] = exit_internal_error,
 	[KVM_EXIT_DEBUG] = exit_debug,
+	[KVM_EXIT_SHUTDOWN] = exit_shutdown,
 	[KVM_EXIT_IRQ_WINDOW_OPEN] = exit_irq_window,
 	[KVM_EXIT_HLT] = exit_hlt,
 	[KVM_EXIT_SET_TPR] = exit_set_tpr,
@@ -71,7 +72,8 @@ int exit_handle(struct vsm_vcpu *vp)
 
 	vp->unexplained = 0;
 	/* Whatever stopped a step ends it: what KVM does next may be more than the instruction. */
-	if (v->stepping && reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR) {
+	if (v->stepping && reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR &&
+	    reason != KVM_EXIT_SHUTDOWN) {
 		int r = step_end(vp);
 
 		if (r)

@@ -26,6 +26,7 @@ int exit_wrmsr(struct vsm_vcpu *vp);
 int exit_mmio(struct vsm_vcpu *vp);
 int exit_internal_error(struct vsm_vcpu *vp);
 int exit_debug(struct vsm_vcpu *vp);
+int exit_shutdown(struct vsm_vcpu *vp);
 
 /*
  * Acts on a violation found at the active VTL: steps an access that is allowed, or tells the VTL

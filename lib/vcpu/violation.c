@@ -200,3 +200,65 @@ int exit_internal_error(struct vsm_vcpu *vp)
 		return r;
 	return explains_nothing(&v) ? emulation_failure(vp) : violation_handle(vp, &v);
 }
+
+/*
+ * A KVM that delivers events in software makes a triple fault of what it cannot reach, a closed
+ * page or the IDT that a step has shut, and leaves state and exception as they were. kvm_amd resets
+ * the vCPU.
+ */
+static bool failed_delivery(const struct kvm_sregs *sregs, const struct kvm_vcpu_events *events)
+{
+	unsigned gate_end = 16u * events->exception.nr + 15;
+
+	/* No IDT to speak of is how guests reset themselves. */
+	return (sregs->efer & CPU_EFER_LMA) && !events->exception.injected &&
+	       gate_end <= sregs->idt.limit;
+}
+
+/* In a step: delivered again, with the pages closed; a trap may be the step's own. */
+static int shutdown_in_step(struct vsm_vcpu *vp, struct kvm_vcpu_events *events)
+{
+	int r;
+
+	if (events->exception.nr == VECTOR_DB)
+		return exit_debug(vp);
+	r = step_stop(vp, false);
+	if (r)
+		return r;
+	events->exception.injected = 1;
+	vtl_cpu_dirty(&vcpu_active(vp)->cpu, CPU_EVENTS);
+	return EXIT_RESUME;
+}
+
+/* Otherwise: told, if a closed page was in its way. */
+static int shutdown_by_limits(struct vsm_vcpu *vp, struct kvm_vcpu_events *events)
+{
+	struct violation v = {0};
+	int r;
+
+	events->exception.injected = 1;
+	r = intercept_locate(vp, &v);
+	if (r || explains_nothing(&v) || v.guessed) {
+		events->exception.injected = 0;
+		return r ? r : EXIT_TO_VMM;
+	}
+	vtl_cpu_dirty(&vcpu_active(vp)->cpu, CPU_EVENTS);
+	return violation_handle(vp, &v);
+}
+
+int exit_shutdown(struct vsm_vcpu *vp)
+{
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	struct kvm_vcpu_events *events;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(cpu, &sregs);
+
+	if (!r)
+		r = vtl_cpu_events(cpu, &events);
+	if (!r && failed_delivery(sregs, events))
+		return vcpu_active(vp)->stepping ? shutdown_in_step(vp, events)
+						 : shutdown_by_limits(vp, events);
+	if (!r)
+		r = step_end(vp);
+	return r ? r : EXIT_TO_VMM;
+}

@@ -334,6 +334,54 @@ static void test_overdue(void **state)
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
 }
 
+/* A KVM that cannot deliver what *ctx says, by software. */
+static int shutdown(struct fake_guest *g, void *ctx)
+{
+	struct kvm_vcpu_events *e = fake_vcpu_events(g->f, g->vcpu_fd);
+
+	e->exception.nr = *(const uint8_t *)ctx;
+	g->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return FAKE_TO_USER;
+}
+
+#define SHUTDOWN(vector)                                                                  \
+	{                                                                                 \
+		.kind = FAKE_CALL, .fn = shutdown, .ctx = &(uint8_t){vector}, .length = 0 \
+	}
+
+static void shutdown_inside(uint8_t vector)
+{
+	const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		SHUTDOWN(vector),
+	};
+
+	put_store();
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 0);
+}
+
+/* The IDT that the step has shut was in the way: the exception finds the pages closed. */
+static void test_shutdown_inside(void **state)
+{
+	struct fake_event event;
+
+	(void)state;
+	shutdown_inside(VECTOR_UD);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), &event, 1), 1);
+	assert_int_equal(event.vector, VECTOR_UD);
+}
+
+/* It was the step's own trap. */
+static void test_trap_inside(void **state)
+{
+	(void)state;
+	shutdown_inside(VECTOR_DB);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), NULL, 0), 0);
+}
+
 /* A guest that steps itself gets its own trap, and goes on doing so. */
 static void test_guest_steps_itself(void **state)
 {
@@ -391,6 +439,49 @@ static void test_delivery(void **state)
 	assert_int_equal(word(STACK - 16), STACK);
 }
 
+static const struct fake_step no_delivery = SHUTDOWN(VECTOR_UD);
+
+static void test_shutdown_by_limits(void **state)
+{
+	(void)state;
+	put_gate(VECTOR_UD, HANDLER);
+	limit(IDT, NO_CODE);
+	limit(PAGE, NO_CODE);
+	script(&no_delivery, 1);
+	run_to_vmm(0);
+	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rip, HANDLER);
+	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rsp, STACK - 40);
+}
+
+static void test_shutdown_told(void **state)
+{
+	(void)state;
+	put_gate(VECTOR_UD, HANDLER);
+	limit(STACK - 8, READ_ONLY);
+	limit(PAGE, NO_CODE);
+	script(&no_delivery, 1);
+	run_to_vmm(1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
+static void test_shutdown_for_the_vmm(void **state)
+{
+	struct kvm_run *run;
+
+	(void)state;
+	put_gate(VECTOR_UD, HANDLER);
+	script(&no_delivery, 1);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_SHUTDOWN);
+	/* A guest that resets itself. */
+	limit(IDT, NO_CODE);
+	fake_vcpu_sregs(t.g.x.fake, fd())->idt.limit = 0;
+	script(&no_delivery, 1);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_SHUTDOWN);
+	assert_int_equal(fake_vcpu_events(t.g.x.fake, fd())->exception.injected, 0);
+}
+
 /* What a processor would not take is left to VTL1. */
 static void refused(void)
 {
@@ -436,7 +527,9 @@ int main(void)
 		TEST(test_interrupted),		 TEST(test_overdue),
 		TEST(test_guest_steps_itself),	 TEST(test_delivery),
 		TEST(test_delivery_nowhere),	 TEST(test_delivery_shadow_stack),
-		TEST(test_delivery_not_present),
+		TEST(test_delivery_not_present), TEST(test_shutdown_inside),
+		TEST(test_trap_inside),		 TEST(test_shutdown_by_limits),
+		TEST(test_shutdown_told),	 TEST(test_shutdown_for_the_vmm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
