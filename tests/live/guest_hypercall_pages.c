@@ -9,10 +9,13 @@
 #include "guest.h"
 #include "vtl.h"
 
-#define RAX_BEFORE UINT64_C(0x1234567890abcdef)
-#define UNTOUCHED  0xee
-#define OUT_LENGTH 2
-#define VALUE	   UINT64_C(0x5000)
+#define RAX_BEFORE	  UINT64_C(0x1234567890abcdef)
+#define UNTOUCHED	  0xee
+#define OUT_LENGTH	  2
+#define VALUE		  UINT64_C(0x5000)
+#define FAR_PAGE	  UINT64_C(0x4000000) /* RAM that nothing touches, in a 2 MiB page of its own */
+#define ACCESSED	  UINT64_C(0x20)
+#define READ_AND_SET_BITS 0x11 /* HV_TRANSLATE_GVA_CONTROL_FLAGS */
 
 /* HvCallGetVpRegisters and HvCallSetVpRegisters of one register. */
 struct registers_input {
@@ -21,6 +24,12 @@ struct registers_input {
 	uint8_t vtl, reserved[3];
 	uint32_t name, reserved2[3];
 	uint64_t value[2];
+};
+
+struct translate_input {
+	uint64_t partition;
+	uint32_t vp, reserved;
+	uint64_t flags, page;
 };
 
 struct call {
@@ -33,7 +42,8 @@ static uint8_t in_page[PAGE_SIZE] PAGE_ALIGNED, out_page[PAGE_SIZE] PAGE_ALIGNED
 static struct {
 	uint8_t *page;
 	uint32_t mask;
-	bool skip; /* the call, instead of opening the page */
+	bool skip;  /* the call, instead of opening the page */
+	bool quiet; /* no call of its own */
 } volatile orders;
 static volatile unsigned intercepts;
 static volatile uint64_t last_gpa, last_rip;
@@ -64,6 +74,8 @@ void vtl_on_call(struct vtl_frame *frame)
 
 	(void)frame;
 	CHECK_EQUAL(hv_protect(orders.page, 1, orders.mask), HV_REPS(1));
+	if (orders.quiet)
+		return;
 	result = hv_call(HV_GET_VP_REGISTERS | HV_REPS(1), (uint64_t)in_page, (uint64_t)out_page);
 	CHECK_EQUAL(result, HV_REPS(1));
 	memset(out_page, UNTOUCHED, 64);
@@ -196,6 +208,41 @@ static void writing(void)
 	close_page(in_page, HV_RWX, false);
 }
 
+static volatile uint64_t *far_entry(void)
+{
+	const uint64_t *level3 = (const uint64_t *)(guest_page_tables[0] & ~UINT64_C(0xfff));
+
+	return (volatile uint64_t *)(level3[0] & ~UINT64_C(0xfff)) + FAR_PAGE / 0x200000;
+}
+
+/* The same for a closed output: the call looks at it before it does anything. */
+static void effect_and_output(void)
+{
+	const struct call before = {RAX_BEFORE, HV_TRANSLATE, (uint64_t)in_page,
+				    (uint64_t)out_page};
+	struct call c = before;
+
+	*(struct translate_input *)in_page =
+		(struct translate_input){.partition = HV_PARTITION_SELF,
+					 .vp = HV_VP_SELF,
+					 .flags = READ_AND_SET_BITS,
+					 .page = FAR_PAGE / PAGE_SIZE};
+	*far_entry() &= ~ACCESSED;
+	orders.quiet = true;
+	close_page(out_page, HV_R | HV_X, true);
+	make(&c);
+	expect_intercept(out_page, HV_ACCESS_WRITE);
+	CHECK_EQUAL(*far_entry() & ACCESSED, 0);
+	CHECK_EQUAL(c.rax, RAX_BEFORE);
+	close_page(out_page, HV_R | HV_X, false);
+	c = before;
+	make(&c);
+	expect_intercept(out_page, HV_ACCESS_WRITE);
+	CHECK_EQUAL(c.rax, HV_SUCCESS);
+	CHECK_EQUAL(*far_entry() & ACCESSED, ACCESSED);
+	orders.quiet = false;
+}
+
 /* What is refused for another reason, or is in registers, never touches the page. */
 static void not_touched(void)
 {
@@ -219,6 +266,7 @@ int guest_main(void)
 	vtl_begin(&vtl_own_image);
 	reading();
 	writing();
+	effect_and_output();
 	not_touched();
 	return 0;
 }
