@@ -236,6 +236,9 @@ struct hct_row {
 #define HCT_GFN(n)     (HCT_TOKEN | (n)) /* page number of page n, enum hct_page */
 #define HCT_APIC(n)    (HCT_TOKEN | UINT64_C(1) << 32 | (n)) /* local APIC id of VP n */
 
+/* What VTL1 has in LSTAR, and VTL0 does not have of page HCT_RANGE, when VTL1 is disabled. */
+#define HCT_LEFT_BEHIND UINT64_C(0x123000)
+
 struct hct_family {
 	const char *file;
 	const struct hct_row *rows;

@@ -201,6 +201,8 @@ const struct hct_row hct_rows_vtl[] = {
 	SWITCH("a call from VTL0 to VTL1", CALL_ENTRY, .done = 1, AS(HCT_ON_VP, 0)),
 	SWITCH("a call from VTL0 to VTL2", CALL_ENTRY, .done = 2, AS(HCT_ONLY_TWO, 0)),
 	SWITCH("a call from VTL1 to VTL2", CALL_ENTRY, .done = 2, AS(HCT_TWO_ON_VP, 1)),
+	SWITCH("a call to VTL1, enabled again", CALL_ENTRY, .done = 1, AS(HCT_AGAIN, 0)),
+	SWITCH("a call past VTL1, enabled again", CALL_ENTRY, .done = 2, AS(HCT_AGAIN, 1)),
 	SWITCH("a call, by its code", .code = CALL_VTL_CALL, .done = 1, AS(HCT_ON_VP, 0)),
 	SWITCH("no VTL above", CALL_ENTRY, .status = ST_UD, .forms = UD_FORMS),
 	SWITCH("no VTL above, by its code", .code = CALL_VTL_CALL, .status = ST_UD,

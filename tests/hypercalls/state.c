@@ -3,7 +3,10 @@
 #include "run.h"
 
 #define PARTITION_CONFIG 0x000d0007
+#define LSTAR		 0x00080009
 #define PROTECTION_ON	 UINT64_C(0x1f) /* default mask: everything */
+#define READ_ONLY	 0xd
+#define REP_DONE	 (UINT64_C(1) << 32)
 
 static uint64_t enable_partition(unsigned by, unsigned vtl)
 {
@@ -21,7 +24,7 @@ static uint64_t enable_vp(unsigned by, unsigned vtl)
 
 static uint64_t protect(unsigned vtl)
 {
-	return hct_set_register(vtl, PARTITION_CONFIG, PROTECTION_ON) - (UINT64_C(1) << 32);
+	return hct_set_register(vtl, PARTITION_CONFIG, PROTECTION_ON) - REP_DONE;
 }
 
 static uint64_t on_partition(void)
@@ -51,8 +54,13 @@ static uint64_t two_on_vp(void)
 	return result ? result : protect(2);
 }
 
+/* VTL1 leaves a register and a protection behind, of which nothing may be left. */
 static uint64_t only_two_on_vp(void)
 {
+	uint64_t closed = hct_limit_page(HCT_RANGE, READ_ONLY);
+
+	if (closed != REP_DONE || hct_set_register(1, LSTAR, HCT_LEFT_BEHIND) != REP_DONE)
+		return closed;
 	return HCT_SIMPLE(2, CALL_DISABLE_VP, 0, HCT_SELF, HCT_VP(HCT_VP_SELF, 1));
 }
 
