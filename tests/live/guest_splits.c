@@ -8,10 +8,11 @@
 #include "guest.h"
 #include "vtl.h"
 
-#define ROUNDS		       10
-#define HEADER		       2 /* words before the elements */
-#define REPS_MAX	       40
-#define PAGES		       40
+#define ROUNDS 10
+#define HEADER 2 /* words before the elements */
+/* More pages than HvCallModifyVtlProtectionMask does at once: it continues by itself, too. */
+#define REPS_MAX	       80
+#define PAGES		       80
 #define UNTOUCHED	       UINT64_C(0xeeeeeeeeeeeeeeee)
 #define REP_START(n)	       ((uint64_t)(n) << 48)
 #define NO_PAGE		       (UINT64_C(1) << 52)
@@ -120,11 +121,11 @@ static void open_pages(void)
 }
 
 /* For reading back: a page apart, so that the call under test keeps its input. */
-static uint64_t probe_input[HEADER + REPS_MAX] __attribute__((aligned(512)));
+static uint64_t probe_input[HEADER + REPS_MAX] __attribute__((aligned(1024)));
 
 static void read_pages(uint64_t *into)
 {
-	static uint64_t out[REPS_MAX] __attribute__((aligned(512)));
+	static uint64_t out[REPS_MAX] __attribute__((aligned(1024)));
 
 	probe_input[0] = HV_PARTITION_SELF;
 	probe_input[1] = HV_VTL(0) | (HV_R | HV_W) << 8;
