@@ -124,6 +124,22 @@ static prot_t config_mask(uint64_t config)
 	       HV_PARTITION_CONFIG_DEFAULT_MASK_SHIFT;
 }
 
+/*
+ * Guests written for implementations where user execute alone is enough are left with a lower VTL
+ * that intercepts at its first instruction, for good: the VMM should know why.
+ */
+static void log_protections(struct vsm_partition *p, unsigned vtl, prot_t mask)
+{
+	partition_log(p, VSM_LOG_INFO, "VTL%u turned its protections on, default mask %#x", vtl,
+		      mask);
+	if ((mask & PROT_UX) && !(mask & PROT_KX) && !p->memory.mbec[vtl - 1] &&
+	    !p->memory.ux_is_execute)
+		partition_log(p, VSM_LOG_WARNING,
+			      "by default VTL%u can run nothing now: without MBEC kernel execute "
+			      "governs both modes (VSM_QUIRK_UX_IS_EXECUTE: either does)",
+			      vtl - 1);
+}
+
 /* Protections and their default mask are decided once; a later write keeps them. */
 static enum hv_status turn_protections_on(const struct register_access *a, uint64_t *config)
 {
@@ -144,8 +160,7 @@ static enum hv_status turn_protections_on(const struct register_access *a, uint6
 		return HV_SUCCESS;
 	r = memory_limit_default(&p->memory, a->vtl, mask);
 	if (!r)
-		partition_log(p, VSM_LOG_INFO, "VTL%u turned its protections on, default mask %#x",
-			      a->vtl, mask);
+		log_protections(p, a->vtl, mask);
 	return register_status(a, r);
 }
 

@@ -328,9 +328,48 @@ static void intercepts_that_cannot_be_are_refused(void **state)
 	hc_stop(&h);
 }
 
+static void count_warning(void *ctx, enum vsm_log_level level, const char *line)
+{
+	(void)line;
+	*(unsigned *)ctx += level == VSM_LOG_WARNING;
+}
+
+/* A default mask that only looks as if the lower VTL could run is told to the VMM. */
+static void default_masks_that_run_nothing(void **state)
+{
+	static const struct {
+		prot_t mask;
+		uint64_t quirks;
+		bool mbec;
+		unsigned warnings;
+	} rows[] = {{PROT_R | PROT_W | PROT_UX, 0, false, 1},
+		    {PROT_R | PROT_W | PROT_UX, 0, true, 0},
+		    {PROT_R | PROT_W | PROT_UX, VSM_QUIRK_UX_IS_EXECUTE, false, 0},
+		    {PROT_R | PROT_W, 0, false, 0},
+		    {PROT_ALL, 0, false, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vsm_partition_options o = {.quirks = rows[i].quirks, .log = count_warning};
+		unsigned warnings = 0;
+		struct hc h;
+
+		o.callback_ctx = &warnings;
+		hc_start_with(&h, &o);
+		hc_enter(&h, 0, 1);
+		assert_int_equal(memory_set_mbec(&h.p->memory, 0, rows[i].mbec), 0);
+		assert_int_equal(
+			set(&h, 0, HV_REGISTER_VSM_PARTITION_CONFIG, CONFIG(rows[i].mask, ENABLE)),
+			HV_SUCCESS);
+		assert_int_equal(warnings, rows[i].warnings);
+		hc_stop(&h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(default_masks_that_run_nothing),
 		cmocka_unit_test(status_tells_who_is_enabled),
 		cmocka_unit_test(maximum_vtl_is_the_partitions),
 		cmocka_unit_test(vtl0_has_no_configuration),
