@@ -229,6 +229,16 @@ static int cpu_settle(struct vtl_cpu *cpu)
 	return r;
 }
 
+/*
+ * In kvm_run KVM only ever sets bits of it (kernel: __get_sregs(); the ioctl zeroes them before),
+ * and KVM_SET_SREGS queues what it names, whatever RFLAGS.IF says: a bit left from an earlier exit
+ * would deliver its interrupt once more. What is queued stays so without being named.
+ */
+static void cpu_clear_bitmap(struct kvm_run *run)
+{
+	memset(run->s.regs.sregs.interrupt_bitmap, 0, sizeof(run->s.regs.sregs.interrupt_bitmap));
+}
+
 int vtl_cpu_run(struct vtl_cpu *cpu)
 {
 	struct kvm_run *run = cpu->run;
@@ -244,6 +254,7 @@ int vtl_cpu_run(struct vtl_cpu *cpu)
 		return r;
 	/* Before 6.12 a failing KVM_RUN leaves the reason of an earlier exit. */
 	run->exit_reason = KVM_EXIT_UNKNOWN;
+	cpu_clear_bitmap(run);
 	r = cpu->host->ops->run(cpu->host, cpu->fd);
 	run->kvm_dirty_regs = 0;
 	cpu->valid = cpu->sync_groups;

@@ -156,6 +156,16 @@ static int run_loop(struct vcpu *v)
 
 /* --- exit: store_regs() and post_kvm_run_save() --- */
 
+/* __get_sregs() sets bits of the bitmap and clears none: those of earlier exits stay. */
+static void leave_sregs(const struct vcpu *v, struct kvm_sregs *sregs)
+{
+	struct kvm_sregs old = *sregs;
+
+	state_get_sregs(v, sregs);
+	for (unsigned i = 0; i < 4; i++)
+		sregs->interrupt_bitmap[i] |= old.interrupt_bitmap[i];
+}
+
 static void run_leave(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
@@ -163,7 +173,7 @@ static void run_leave(struct vcpu *v)
 	if (run->kvm_valid_regs & KVM_SYNC_X86_REGS)
 		run->s.regs.regs = v->regs;
 	if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
-		state_get_sregs(v, &run->s.regs.sregs);
+		leave_sregs(v, &run->s.regs.sregs);
 	if (run->kvm_valid_regs & KVM_SYNC_X86_EVENTS)
 		state_get_events(v, &run->s.regs.events);
 	run->if_flag = (v->regs.rflags & RFLAGS_IF) != 0;

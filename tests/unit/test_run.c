@@ -524,9 +524,35 @@ static void test_mmio_for_vmm(void **state)
 	on_all(mmio_for_vmm);
 }
 
+/* An interrupt that KVM reported as queued once must not be queued again by what is written back. */
+static void queued_interrupts_are_not_repeated(struct guest *g)
+{
+	const struct fake_step steps[] = {
+		{.kind = FAKE_OUT, .port = 0x80, .size = 1, .length = 2},
+		{.kind = FAKE_OUT, .port = 0x80, .size = 1, .length = 2},
+	};
+	struct kvm_run *run;
+	uint64_t *bitmap;
+
+	fake_vcpu_script(g->x.fake, fd(g, 0), steps, ARRAY_SIZE(steps));
+	assert_int_equal(vsm_vcpu_run(g->vp, &run), 0);
+	bitmap = (uint64_t *)run->s.regs.sregs.interrupt_bitmap;
+	bitmap[0] = UINT64_C(1) << 0x20;
+	assert_int_equal(vsm_vcpu_run(g->vp, &run), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(run->s.regs.sregs.interrupt_bitmap[i], 0);
+}
+
+static void test_queued_interrupts(void **state)
+{
+	(void)state;
+	on_all(queued_interrupts_are_not_repeated);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_queued_interrupts),
 		cmocka_unit_test(test_call_and_return),
 		cmocka_unit_test(test_slow_return),
 		cmocka_unit_test(test_illegal_uses),
