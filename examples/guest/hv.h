@@ -92,6 +92,7 @@
 #define HV_RWX			 (HV_R | HV_W | HV_X)
 
 #define HV_MESSAGE_GPA_INTERCEPT 0x80000001
+#define HV_MESSAGE_IO_INTERCEPT	 0x80010000
 #define HV_MESSAGE_MSR_INTERCEPT 0x80010001
 
 enum hv_access {
@@ -166,6 +167,31 @@ struct hv_msr_intercept {
 	uint64_t rdx, rax;
 };
 _Static_assert(offsetof(struct hv_msr_intercept, rdx) == 16 + 0x30, "HV_X64_MSR_INTERCEPT_MESSAGE");
+
+/* The same with an I/O port intercept in it */
+struct hv_io_intercept {
+	uint32_t type;
+	uint8_t payload_size;
+	uint8_t flags;
+	uint16_t reserved;
+	uint64_t origin;
+	uint32_t vp_index;
+	uint8_t instruction_length; /* bits 3:0 */
+	uint8_t access;		    /* enum hv_access */
+	uint16_t execution_state;
+	struct hv_segment cs;
+	uint64_t rip, rflags;
+	uint16_t port;
+	uint8_t access_info; /* size 2:0, string 3, repeat prefix 4 */
+	uint8_t instruction_byte_count;
+	uint32_t reserved2;
+	uint64_t rax;
+	uint8_t instruction_bytes[16];
+	struct hv_segment ds, es;
+	uint64_t rcx, rsi, rdi;
+};
+_Static_assert(offsetof(struct hv_io_intercept, rax) == 16 + 0x30,
+	       "HV_X64_IO_PORT_INTERCEPT_MESSAGE");
 
 /* The start of HV_VP_ASSIST_PAGE */
 struct hv_assist {

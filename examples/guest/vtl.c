@@ -141,16 +141,25 @@ static void refuse_msr_intercept(const struct hv_msr_intercept *message)
 	guest_exit(GUEST_EXIT_FAILED);
 }
 
+static void refuse_io_intercept(const struct hv_io_intercept *message)
+{
+	print("unexpected intercept of an access to I/O port %#x at RIP %#lx\n", message->port,
+	      message->rip);
+	guest_exit(GUEST_EXIT_FAILED);
+}
+
 #define DEFAULT(function) __attribute__((weak, alias(#function)))
 
 void vtl_on_start(void) DEFAULT(nothing);
 void vtl_on_call(struct vtl_frame *frame) DEFAULT(ignore_call);
 void vtl_on_intercept(const struct hv_intercept *message) DEFAULT(refuse_intercept);
 void vtl_on_msr_intercept(const struct hv_msr_intercept *message) DEFAULT(refuse_msr_intercept);
+void vtl_on_io_intercept(const struct hv_io_intercept *message) DEFAULT(refuse_io_intercept);
 void vtl2_on_start(void) DEFAULT(nothing);
 void vtl2_on_call(struct vtl_frame *frame) DEFAULT(ignore_call);
 void vtl2_on_intercept(const struct hv_intercept *message) DEFAULT(refuse_intercept);
 void vtl2_on_msr_intercept(const struct hv_msr_intercept *message) DEFAULT(refuse_msr_intercept);
+void vtl2_on_io_intercept(const struct hv_io_intercept *message) DEFAULT(refuse_io_intercept);
 
 /* A VTL above 0. Its first instruction, in vtl.S, says that it has not started. */
 struct side {
@@ -161,6 +170,7 @@ struct side {
 	void (*on_call)(struct vtl_frame *frame);
 	void (*on_intercept)(const struct hv_intercept *message);
 	void (*on_msr_intercept)(const struct hv_msr_intercept *message);
+	void (*on_io_intercept)(const struct hv_io_intercept *message);
 };
 
 volatile bool vtl_started, vtl2_started;
@@ -173,6 +183,7 @@ static const struct side side1 = {
 	.on_call = vtl_on_call,
 	.on_intercept = vtl_on_intercept,
 	.on_msr_intercept = vtl_on_msr_intercept,
+	.on_io_intercept = vtl_on_io_intercept,
 };
 
 static const struct side side2 = {
@@ -183,6 +194,7 @@ static const struct side side2 = {
 	.on_call = vtl2_on_call,
 	.on_intercept = vtl2_on_intercept,
 	.on_msr_intercept = vtl2_on_msr_intercept,
+	.on_io_intercept = vtl2_on_io_intercept,
 };
 
 static volatile bool announced;
@@ -229,6 +241,7 @@ static bool serve_intercept(const struct side *side)
 	union {
 		struct hv_intercept memory;
 		struct hv_msr_intercept msr;
+		struct hv_io_intercept io;
 	} message;
 
 	take_interrupt();
@@ -237,6 +250,8 @@ static bool serve_intercept(const struct side *side)
 		side->on_intercept(&message.memory);
 	else if (message.memory.type == HV_MESSAGE_MSR_INTERCEPT)
 		side->on_msr_intercept(&message.msr);
+	else if (message.memory.type == HV_MESSAGE_IO_INTERCEPT)
+		side->on_io_intercept(&message.io);
 	else
 		return true;
 	side->message->type = 0;

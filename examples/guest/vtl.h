@@ -57,6 +57,7 @@ void vtl_on_start(void);
 void vtl_on_call(struct vtl_frame *frame);
 void vtl_on_intercept(const struct hv_intercept *message);
 void vtl_on_msr_intercept(const struct hv_msr_intercept *message);
+void vtl_on_io_intercept(const struct hv_io_intercept *message);
 
 /* VTL1's VP assist page and its message slot for intercepts. */
 extern volatile struct hv_assist vtl_assist;
@@ -70,6 +71,7 @@ void vtl2_on_start(void);
 void vtl2_on_call(struct vtl_frame *frame);
 void vtl2_on_intercept(const struct hv_intercept *message);
 void vtl2_on_msr_intercept(const struct hv_msr_intercept *message);
+void vtl2_on_io_intercept(const struct hv_io_intercept *message);
 
 #define VTL_VECTOR 0xf0 /* of SINT0: where intercepts are announced */
 

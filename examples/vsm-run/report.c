@@ -85,8 +85,10 @@ static void describe(const struct vsm_trace_event *e, char *text, size_t room)
 			 e->rip, e->target_vtl);
 		break;
 	case VSM_TRACE_MSR_INTERCEPT:
-		snprintf(text, room, "VTL%u %s of MSR %#x at RIP %#" PRIx64 " stopped for VTL%u",
-			 e->vtl, e->access < 3 ? accesses[e->access] : "access", e->number, e->rip,
+	case VSM_TRACE_IO_INTERCEPT:
+		snprintf(text, room, "VTL%u %s of %s %#x at RIP %#" PRIx64 " stopped for VTL%u",
+			 e->vtl, e->access < 3 ? accesses[e->access] : "access",
+			 e->kind == VSM_TRACE_MSR_INTERCEPT ? "MSR" : "I/O port", e->number, e->rip,
 			 e->target_vtl);
 		break;
 	default:

@@ -24,6 +24,7 @@ enum vsm_trace_kind {
 	VSM_TRACE_HYPERCALL,	 /* vtl, code = call code, status, reps */
 	VSM_TRACE_INTERCEPT,	 /* of memory: vtl, target_vtl, gpa, gva, access */
 	VSM_TRACE_MSR_INTERCEPT, /* vtl, target_vtl, number = the MSR, access */
+	VSM_TRACE_IO_INTERCEPT,	 /* vtl, target_vtl, number = the I/O port, access */
 };
 
 /*

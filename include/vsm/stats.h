@@ -22,6 +22,7 @@ struct vsm_vcpu_stats {
 	uint64_t messages_dropped; /* the slot was busy or the SynIC off */
 	uint64_t xsave_moved;	   /* VTL switches that had to write the FP image */
 	uint64_t msr_intercepts;   /* MSR accesses a higher VTL was asked about */
+	uint64_t io_intercepts;	   /* I/O port accesses a higher VTL was asked about */
 };
 
 struct vsm_partition_stats {

@@ -193,12 +193,14 @@ struct hv_install_intercept {
 };
 _Static_assert(sizeof(struct hv_install_intercept) == 24, "TLFS HvCallInstallIntercept");
 
-#define HV_INTERCEPT_ACCESS_READ  UINT32_C(0x1)
-#define HV_INTERCEPT_ACCESS_WRITE UINT32_C(0x2)
-#define HV_INTERCEPT_ACCESS_ALL	  UINT32_C(0x7)
+#define HV_INTERCEPT_ACCESS_READ	UINT32_C(0x1)
+#define HV_INTERCEPT_ACCESS_WRITE	UINT32_C(0x2)
+#define HV_INTERCEPT_ACCESS_ALL		UINT32_C(0x7)
 
-#define HV_INTERCEPT_TYPE_MSR	  0x00000001
-#define HV_INTERCEPT_TYPES	  UINT32_C(0x0003ebcf) /* a bit for each there is on x64 */
+#define HV_INTERCEPT_TYPE_IO_PORT	0x00000000
+#define HV_INTERCEPT_TYPE_MSR		0x00000001
+#define HV_INTERCEPT_TYPE_IO_PORT_RANGE 0x00000011
+#define HV_INTERCEPT_TYPES		UINT32_C(0x0003ebcf) /* a bit for each there is on x64 */
 
 /* HvCallTranslateVirtualAddress and Ex */
 struct hv_translate_virtual_address {
@@ -362,8 +364,10 @@ struct hv_vp_index {
 #define HV_EVENT_EXCEPTION_VALID \
 	(HV_EVENT_PENDING | HV_EVENT_DELIVER_ERROR_CODE | HV_EVENT_VECTOR | HV_EVENT_ERROR_CODE)
 
-/* HvRegisterPendingInterruption: pending 0, type 3:1, deliver error code 4, vector 31:16, error code
- * 63:32. As for PendingEvent0 the layout is Hyper-V's (Linux include/hyperv/hvhdk.h). */
+/*
+ * HvRegisterPendingInterruption: pending 0, type 3:1, deliver error code 4, vector 31:16, error
+ * code 63:32. As for PendingEvent0 the layout is Hyper-V's (Linux include/hyperv/hvhdk.h).
+ */
 #define HV_INTERRUPTION_INTERRUPT	   0
 #define HV_INTERRUPTION_NMI		   2
 #define HV_INTERRUPTION_EXCEPTION	   3

@@ -14,6 +14,7 @@ enum hv_message_type {
 	HV_MESSAGE_NONE = 0,
 	HV_MESSAGE_GPA_INTERCEPT = 0x80000001,
 	HV_MESSAGE_TIMER_EXPIRED = 0x80000010,
+	HV_MESSAGE_IO_INTERCEPT = 0x80010000,
 	HV_MESSAGE_MSR_INTERCEPT = 0x80010001,
 	HV_MESSAGE_REGISTER_INTERCEPT = 0x80010006,
 };
@@ -71,6 +72,25 @@ _Static_assert(offsetof(struct hv_memory_intercept, instruction_bytes) == 0x40,
 	       "hv_x64_memory_intercept_message");
 _Static_assert(offsetof(struct hv_memory_intercept, ds) == 0x50, "hv_x64_memory_intercept_message");
 _Static_assert(sizeof(struct hv_memory_intercept) == HV_MESSAGE_PAYLOAD_SIZE, "fills the payload");
+
+/* HV_X64_IO_PORT_INTERCEPT_MESSAGE: the TLFS has its name, the layout is Hyper-V's (Linux
+ * include/hyperv/hvhdk.h). */
+struct hv_io_intercept {
+	struct hv_intercept_header header;
+	uint16_t port;
+	uint8_t access_info; /* size 2:0, string 3, repeat prefix 4 */
+	uint8_t instruction_count;
+	uint32_t reserved;
+	uint64_t rax;
+	uint8_t instruction_bytes[16];
+	struct hv_segment ds, es;
+	uint64_t rcx, rsi, rdi;
+};
+_Static_assert(sizeof(struct hv_io_intercept) == 0x40 + 2 * 16 + 3 * 8 + 8,
+	       "hv_x64_io_port_intercept_message");
+
+#define HV_IO_ACCESS_STRING 0x08
+#define HV_IO_ACCESS_REP    0x10
 
 /* HV_X64_MSR_INTERCEPT_MESSAGE */
 struct hv_msr_intercept {

@@ -6,6 +6,7 @@
 
 #include "intercept/gpr.h"
 #include "intercept/intercept.h"
+#include "intercept/io.h"
 #include "registers/architecture.h"
 
 #define CR0_AM (UINT64_C(1) << 18)
@@ -98,4 +99,27 @@ void intercept_msr_message(struct hv_message *msg, uint32_t vp_index, unsigned v
 	};
 
 	fill(msg, HV_MESSAGE_MSR_INTERCEPT, &m, sizeof(m));
+}
+
+void intercept_io_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
+			  const struct insn_context *c, const struct io_access *io,
+			  const struct io_insn *found)
+{
+	enum mem_access access = io->in ? MEM_READ : MEM_WRITE;
+	struct hv_io_intercept m = {
+		.header = header(vp_index, vtl, c, access, found->insn.length),
+		.port = io->port,
+		.access_info = (uint8_t)(io->size | (found->string ? HV_IO_ACCESS_STRING : 0) |
+					 (found->insn.rep ? HV_IO_ACCESS_REP : 0)),
+		.instruction_count = found->insn.length,
+		.rax = c->regs->rax,
+		.ds = segment(&c->sregs->ds),
+		.es = segment(&c->sregs->es),
+		.rcx = c->regs->rcx,
+		.rsi = c->regs->rsi,
+		.rdi = c->regs->rdi,
+	};
+
+	memcpy(m.instruction_bytes, found->insn.bytes, found->insn.length);
+	fill(msg, HV_MESSAGE_IO_INTERCEPT, &m, sizeof(m));
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "msr/synthetic.h"
+#include "intercept/io.h"
 #include "partition/options.h"
 #include "probe/probe.h"
 #include "vcpu/vcpu.h"
@@ -214,6 +215,9 @@ static int init(struct vsm_partition *p, const struct vsm_partition_options *o)
 		r = init_memory(p, o);
 	if (r)
 		return r;
+	r = io_intercept_init(p);
+	if (r)
+		return r;
 	p->vps = calloc(p->max_vps, sizeof(struct vsm_vcpu *));
 	p->kept = calloc(MEMORY_OPENINGS, sizeof(*p->kept));
 	if (!p->vps || !p->kept)
@@ -280,6 +284,7 @@ void vsm_partition_destroy(struct vsm_partition *partition)
 	free(p->vps);
 	free(p->kept);
 	port_destroy_all(p);
+	io_intercept_free(p);
 	for (unsigned i = 0; i < p->space_count; i++)
 		space_destroy(p->host, &p->spaces[i]);
 	memory_destroy(&p->memory);

@@ -31,6 +31,8 @@ struct vtl_partition {
 	uint64_t crash[CRASH_PARAMETERS]; /* HV_X64_MSR_CRASH_P0 and on */
 };
 
+struct io_intercepts;
+
 struct vsm_partition {
 	const struct kvm_host *host;
 	pthread_mutex_t
@@ -60,8 +62,9 @@ struct vsm_partition {
 	struct vtl_partition vtls[VSM_VTL_COUNT];
 	uint64_t tlb_unlocks; /* TLB locks given up so far: partition/tlb.c */
 	struct msr_intercept msr_intercepts[MSR_INTERCEPTS];
-	bool accept_unsupported_intercepts; /* enum vsm_unsupported_intercepts */
-	uint64_t start_ns;		    /* CLOCK_MONOTONIC at reference time 0 */
+	struct io_intercepts *io_intercepts[VSM_VTL_COUNT]; /* intercept/io.h; NULL for VTL0 */
+	bool accept_unsupported_intercepts;		    /* enum vsm_unsupported_intercepts */
+	uint64_t start_ns; /* CLOCK_MONOTONIC at reference time 0 */
 	bool ref_offset_known;
 	int64_t ref_offset; /* reference time minus the scaled TSC, msr/ref_tsc.c */
 	uint32_t ref_sequence;

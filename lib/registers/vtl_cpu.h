@@ -151,6 +151,7 @@ int vtl_cpu_inject(struct vtl_cpu *cpu, uint8_t vector, int64_t error_code);
 
 #define CPU_RFLAGS_TF (UINT64_C(1) << 8)
 #define CPU_RFLAGS_IF (UINT64_C(1) << 9)
+#define CPU_RFLAGS_DF (UINT64_C(1) << 10)
 #define CPU_RFLAGS_RF (UINT64_C(1) << 16)
 #define CPU_EFER_LMA  (UINT64_C(1) << 10)
 #define CPU_CR0_PE    (UINT64_C(1) << 0)

@@ -8,16 +8,6 @@
 
 typedef int (*exit_handler)(struct vsm_vcpu *vp);
 
-static int exit_io(struct vsm_vcpu *vp)
-{
-	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
-
-	if (cpu->run->io.port == vp->partition->hypercall_port)
-		return exit_hypercall(vp);
-	cpu->unfinished = true;
-	return EXIT_TO_VMM;
-}
-
 /* The window was asked for by the run loop, which looks for the interrupt again. */
 static int exit_irq_window(struct vsm_vcpu *vp)
 {

@@ -3,7 +3,10 @@
 #ifndef VSM_LIB_VCPU_EXIT_H
 #define VSM_LIB_VCPU_EXIT_H
 
+#include <stdbool.h>
+
 struct vsm_vcpu;
+struct vtl_cpu;
 struct hv_message;
 struct violation;
 
@@ -21,12 +24,19 @@ int exit_fault(struct vsm_vcpu *vp);
 
 /* One exit reason each. */
 int exit_hypercall(struct vsm_vcpu *vp); /* KVM_EXIT_IO on the hypercall port */
+int exit_io(struct vsm_vcpu *vp);
 int exit_rdmsr(struct vsm_vcpu *vp);
 int exit_wrmsr(struct vsm_vcpu *vp);
 int exit_mmio(struct vsm_vcpu *vp);
 int exit_internal_error(struct vsm_vcpu *vp);
 int exit_debug(struct vsm_vcpu *vp);
 int exit_shutdown(struct vsm_vcpu *vp);
+
+/*
+ * KVM is let finish the instruction that the exit left half-done, as if it had been answered, and
+ * the general registers it moved are put back. *stepped: RIP was one of them. 0 or -errno.
+ */
+int exit_take_back(struct vtl_cpu *cpu, bool *stepped);
 
 /*
  * Acts on a violation found at the active VTL: steps an access that is allowed, or tells the VTL

@@ -92,11 +92,8 @@ static uint8_t instruction_length(struct vsm_vcpu *vp)
 	return insn.length ? insn.length : MSR_INSTRUCTION_LENGTH;
 }
 
-/*
- * KVM is let finish the instruction as if it had been answered, without TF lest that be a debug
- * trap too, and everything it moved is put back.
- */
-static int take_back(struct vtl_cpu *cpu)
+/* Without TF, lest that be a debug trap too. */
+int exit_take_back(struct vtl_cpu *cpu, bool *stepped)
 {
 	struct kvm_regs *regs, before;
 	int r = vtl_cpu_regs(cpu, &regs);
@@ -104,13 +101,13 @@ static int take_back(struct vtl_cpu *cpu)
 	if (r)
 		return r;
 	before = *regs;
-	cpu->run->msr.error = 0;
 	regs->rflags &= ~CPU_RFLAGS_TF;
 	r = vtl_cpu_complete(cpu);
 	if (!r)
 		r = vtl_cpu_regs(cpu, &regs);
 	if (r)
 		return r;
+	*stepped = regs->rip != before.rip;
 	*regs = before;
 	vtl_cpu_dirty(cpu, CPU_REGS);
 	return 0;
@@ -125,7 +122,11 @@ static int tell(struct vsm_vcpu *vp, unsigned setter, enum mem_access access)
 	struct hv_message message;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
-	int r = take_back(cpu);
+	bool stepped;
+	int r;
+
+	cpu->run->msr.error = 0;
+	r = exit_take_back(cpu, &stepped);
 
 	if (!r)
 		r = vtl_cpu_state(cpu, &regs, &sregs);

@@ -125,7 +125,8 @@ int interrupt_halt(struct vsm_vcpu *vp, bool *interruptible)
 
 /*
  * What ends a halt or another wait at an instruction: an event that is on its way into the vCPU,
- * and somebody who moved RIP: the VMM, or a higher VTL that gave the lower one something else to do.
+ * and somebody who moved RIP: the VMM, or a higher VTL that gave the lower one something else to
+ * do.
  */
 static bool disturbed(struct vp_vtl *v, uint64_t rip)
 {

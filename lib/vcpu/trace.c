@@ -47,12 +47,23 @@ void trace_intercept(struct vsm_vcpu *vp, const struct violation *v)
 						    .access = (uint8_t)v->access});
 }
 
+static void trace_number(struct vsm_vcpu *vp, enum vsm_trace_kind kind, unsigned setter,
+			 enum mem_access access, uint32_t number)
+{
+	if (vp->partition->trace)
+		trace(vp, &(struct vsm_trace_event){.kind = kind,
+						    .target_vtl = (uint8_t)setter,
+						    .access = (uint8_t)access,
+						    .number = number});
+}
+
 void trace_msr_intercept(struct vsm_vcpu *vp, unsigned setter, enum mem_access access,
 			 uint32_t index)
 {
-	if (vp->partition->trace)
-		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_MSR_INTERCEPT,
-						    .target_vtl = (uint8_t)setter,
-						    .access = (uint8_t)access,
-						    .number = index});
+	trace_number(vp, VSM_TRACE_MSR_INTERCEPT, setter, access, index);
+}
+
+void trace_io_intercept(struct vsm_vcpu *vp, unsigned setter, enum mem_access access, uint16_t port)
+{
+	trace_number(vp, VSM_TRACE_IO_INTERCEPT, setter, access, port);
 }

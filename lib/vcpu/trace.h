@@ -16,5 +16,7 @@ void trace_hypercall(struct vsm_vcpu *vp, const struct hypercall_result *result)
 void trace_intercept(struct vsm_vcpu *vp, const struct violation *v);
 void trace_msr_intercept(struct vsm_vcpu *vp, unsigned setter, enum mem_access access,
 			 uint32_t index);
+void trace_io_intercept(struct vsm_vcpu *vp, unsigned setter, enum mem_access access,
+			uint16_t port);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "intercept/io.h"
 #include "msr/intercept.h"
 #include "msr/ref_tsc.h"
 #include "partition/tlb.h"
@@ -180,5 +181,6 @@ int vtl_reset_partition(struct vsm_partition *p, unsigned vtl)
 	v->mbec = false;
 	memset(v->crash, 0, sizeof(v->crash));
 	msr_intercept_forget(p, vtl);
+	io_intercept_forget(p, vtl);
 	return 0;
 }

@@ -22,8 +22,8 @@
 
 #define UNMAPPED	 (UINT64_C(5) << 39)
 #define ACCESS_WRITE	 2
-#define TYPE_IO_PORT	 0
 #define TYPE_MSR	 1
+#define TYPE_CPUID	 2
 
 static struct {
 	uint64_t partition;
@@ -135,7 +135,7 @@ void vtl_on_start(void)
 	check_translate((uint64_t)secret, TRANSLATE_WRITE | TRANSLATE_VTL(0), RESULT_INTERCEPT, 0);
 	check_translate((uint64_t)secret, all, 0, WRITE_BACK);
 	check_accesses();
-	CHECK_EQUAL(install(TYPE_IO_PORT, 0x60, ACCESS_WRITE), HV_OPERATION_DENIED);
+	CHECK_EQUAL(install(TYPE_CPUID, 1, ACCESS_WRITE), HV_OPERATION_DENIED);
 	CHECK_EQUAL(install(TYPE_MSR, 0x10, ACCESS_WRITE), HV_OPERATION_DENIED);
 	CHECK_EQUAL(install(TYPE_MSR, MSR_KERNEL_GS, ACCESS_WRITE), HV_SUCCESS);
 	CHECK_EQUAL(do_disable(HV_DISABLE_VP_VTL, 1), HV_INVALID_VTL_STATE);

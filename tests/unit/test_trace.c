@@ -6,6 +6,7 @@
 #include "hv/message.h"
 #include "hv/register_names.h"
 #include "hv/vsm.h"
+#include "intercept/io.h"
 #include "msr/intercept.h"
 #include "msr/synthetic.h"
 #include "registers/registers.h"
@@ -186,13 +187,31 @@ static void msr_intercepts(void **state)
 	guest_stop(&t.g);
 }
 
+static void io_intercepts(void **state)
+{
+	const struct fake_step lower[] = {{.kind = FAKE_IN, .port = 0x60, .size = 1, .length = 2}};
+	const struct fake_step higher[] = {VMM(VTL1_ENTRY)};
+	struct traced t;
+
+	(void)state;
+	start(&t, 0);
+	assert_int_equal(io_intercept_install(t.g.p, 1, 0x60, 0x60, 1), 0);
+	fake_vcpu_script(t.g.x.fake, fd(&t, 0), lower, 1);
+	fake_vcpu_script(t.g.x.fake, fd(&t, 1), higher, 1);
+	run_to_vmm(&t);
+	assert_int_equal(t.count, 2);
+	expect(&t.events[0], VSM_TRACE_IO_INTERCEPT, 0, 1, HERE);
+	assert_int_equal(t.events[0].number, 0x60);
+	assert_int_equal(t.events[0].access, 0);
+	guest_stop(&t.g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(switches_and_hypercalls),
-		cmocka_unit_test(interrupts),
-		cmocka_unit_test(memory_intercepts),
-		cmocka_unit_test(msr_intercepts),
+		cmocka_unit_test(switches_and_hypercalls), cmocka_unit_test(interrupts),
+		cmocka_unit_test(memory_intercepts),	   cmocka_unit_test(msr_intercepts),
+		cmocka_unit_test(io_intercepts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
