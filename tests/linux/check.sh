@@ -42,7 +42,6 @@ says 'linux: all is as it must be'
 case " $* " in
 *' --vtl1 '*)
     says 'VTL1: kept Linux from writing'
-    says 'VTL1: kept Linux from reading'
     ;;
 esac
 exit "$status"
