@@ -4,8 +4,6 @@
 
 #include "machine.h"
 
-#define VTL 0
-
 enum command { /* 1 and 2 make and break SINT routes, of which nothing needs to be known here */
 	SINT_RAISE = 3,
 	MESSAGE_CONNECT = 4,
@@ -13,6 +11,9 @@ enum command { /* 1 and 2 make and break SINT routes, of which nothing needs to 
 	EVENT_CONNECT = 6,
 	EVENT_DISCONNECT = 7,
 };
+
+#define COMMAND 0x0f
+#define TO_VTL1 0x10
 
 static struct vsm_vcpu *vcpu_of(const struct hvtest_connection *c)
 {
@@ -29,7 +30,7 @@ static int on_message(void *ctx, const struct vsm_port_message *m)
 					    .origin = m->connection_id,
 					    .payload = m->payload};
 
-	return vsm_synic_post_message(vcpu_of(c), VTL, c->sint, &message);
+	return vsm_synic_post_message(vcpu_of(c), c->vtl, c->sint, &message);
 }
 
 /* The flag is the connection's number. */
@@ -38,8 +39,8 @@ static int on_event(void *ctx, struct vsm_vcpu *sender, unsigned vtl, uint32_t c
 {
 	const struct hvtest_connection *c = ctx;
 
-	(void)sender, (void)vtl, (void)flag;
-	return vsm_synic_set_event_flag(vcpu_of(c), VTL, c->sint, connection_id);
+	(void)sender, (void)vtl, (void)flag; /* the sender's */
+	return vsm_synic_set_event_flag(vcpu_of(c), c->vtl, c->sint, connection_id);
 }
 
 static void connect_port(struct machine *m, const struct hvtest_connection *to, uint8_t id,
@@ -59,14 +60,17 @@ static void connect_port(struct machine *m, const struct hvtest_connection *to, 
 
 void hvtest_write(struct machine *m, uint32_t value)
 {
-	const struct hvtest_connection to = {
-		.machine = m, .cpu = (uint8_t)(value >> 8), .sint = (uint8_t)value};
-	uint8_t id = (uint8_t)(value >> 24), command = (uint8_t)(value >> 16);
+	uint8_t id = (uint8_t)(value >> 24), what = (uint8_t)(value >> 16);
+	const struct hvtest_connection to = {.machine = m,
+					     .cpu = (uint8_t)(value >> 8),
+					     .vtl = what & TO_VTL1 ? 1 : 0,
+					     .sint = (uint8_t)value};
+	unsigned command = what & COMMAND;
 
 	if (to.cpu >= m->options->cpus)
 		return;
 	if (command == SINT_RAISE)
-		vsm_synic_raise(vcpu_of(&to), VTL, to.sint);
+		vsm_synic_raise(vcpu_of(&to), to.vtl, to.sint);
 	else if (command == MESSAGE_CONNECT || command == EVENT_CONNECT)
 		connect_port(m, &to, id, command == EVENT_CONNECT);
 	else if (command == MESSAGE_DISCONNECT || command == EVENT_DISCONNECT)

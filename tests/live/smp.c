@@ -127,6 +127,11 @@ static void take_interrupt(unsigned vp)
 	interrupts_off();
 }
 
+__attribute__((weak)) void smp_on_first_entry(unsigned vp)
+{
+	(void)vp;
+}
+
 static void setup1(unsigned vp)
 {
 	__asm__ volatile("lidt %0" : : "m"(smp_idt));
@@ -135,6 +140,7 @@ static void setup1(unsigned vp)
 	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist[vp] | HV_ENABLE);
 	smp_apic();
 	entered[vp] = true;
+	smp_on_first_entry(vp);
 }
 
 uint64_t vtl_entered(struct vtl_frame *f)
@@ -276,7 +282,7 @@ static void enable(uint64_t vp)
 	CHECK_EQUAL(smp_enable_vtl1((unsigned)vp), HV_SUCCESS);
 }
 
-static void nothing(uint64_t arg)
+void smp_enter(uint64_t arg)
 {
 	(void)arg;
 }
@@ -288,6 +294,6 @@ void smp_begin_all(void)
 		CHECK_EQUAL(smp_start(vp, 0), HV_SUCCESS);
 		smp_wait_started(vp);
 		smp_run(0, 1, enable, vp);
-		smp_run(vp, 1, nothing, 0);
+		smp_run(vp, 1, smp_enter, 0);
 	}
 }

@@ -56,6 +56,12 @@ void smp_run(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg);
 void smp_run_begin(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg);
 void smp_run_end(unsigned vp);
 
+/* Does nothing: the first VTL call of a processor, which sets its VTL1 up. */
+void smp_enter(uint64_t arg);
+
+/* VTL1 of a processor was entered for the first time and is set up. By default: nothing. */
+void smp_on_first_entry(unsigned vp);
+
 /* Starts all processors with smp_start(), VTL1 on each. */
 void smp_begin_all(void);
 
