@@ -7,9 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "apic/bus.h"
 #include "apic/kernel_apic.h"
-#include "apic/lapic.h"
-#include "vcpu/interrupt.h"
 #include "vcpu/vcpu.h"
 
 #define VECTOR_LOWEST  0x10
@@ -67,7 +66,7 @@ static void raise_pins(struct vsm_partition *p, unsigned vtl, enum lapic_lvt lvt
 
 		if (vp && (vp->enabled_vtls & (1u << vtl)) &&
 		    lapic_matches(&vp->vtls[vtl].lapic, to, false))
-			interrupt_raise(vp, vtl, lvt);
+			bus_raise(vp, vtl, lvt);
 	}
 }
 
@@ -108,6 +107,6 @@ enum hv_status hypercall_assert_virtual_interrupt(struct hypercall_call *c)
 			   type == HV_INTERRUPT_TYPE_LINT0 ? LAPIC_LVT_LINT0 : LAPIC_LVT_LINT1,
 			   &message);
 	else
-		interrupt_route(c->partition, NULL, in.target_vtl, &message);
+		bus_route(c->partition, NULL, in.target_vtl, &message);
 	return HV_SUCCESS;
 }

@@ -8,9 +8,9 @@
 
 #include <errno.h>
 
+#include "apic/bus.h"
 #include "msr/synthetic.h"
 #include "registers/msr.h"
-#include "vcpu/interrupt.h"
 #include "vcpu/vcpu.h"
 
 #define TPR_MAX 0xff
@@ -29,7 +29,7 @@ int apic_msr_read(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *v
 
 	if (index == HV_MSR_EOI)
 		return -EINVAL;
-	if (!interrupt_user_apic(vp, vtl))
+	if (!bus_serves(vp, vtl))
 		return vtl_cpu_read_msr(&v->cpu, index, value) ? -EINVAL : 0;
 	if (index == HV_MSR_ICR)
 		return lapic_icr_read(&v->lapic, value);
@@ -43,7 +43,7 @@ static int write_icr(struct vsm_vcpu *vp, unsigned vtl, uint64_t value)
 	int r = lapic_icr_write(&vp->vtls[vtl].lapic, value, &effects);
 
 	if (!r)
-		interrupt_effects(vp, vtl, &effects);
+		bus_effects(vp, vtl, &effects);
 	return r;
 }
 
@@ -70,7 +70,7 @@ int apic_msr_write(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t v
 	/* Guests leave garbage in the upper half. */
 	if (index == HV_MSR_EOI)
 		value = (uint32_t)value;
-	if (!interrupt_user_apic(vp, vtl))
+	if (!bus_serves(vp, vtl))
 		return vtl_cpu_write_msr(&v->cpu, index, value) ? -EINVAL : 0;
 	if (index == HV_MSR_ICR)
 		return write_icr(vp, vtl, value);

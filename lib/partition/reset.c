@@ -6,7 +6,7 @@
 
 #include "hv/vsm.h"
 #include "msr/synthetic.h"
-#include "vcpu/startup.h"
+#include "vtl/startup.h"
 #include "vcpu/vcpu.h"
 #include "vtl/enable.h"
 #include "vtl/reset.h"

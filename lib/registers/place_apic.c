@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
+#include "apic/bus.h"
 #include "registers/msr.h"
-#include "vcpu/interrupt.h"
 
 static bool apic_in_kernel(const struct register_access *a)
 {
@@ -122,7 +122,7 @@ static enum hv_status get_apic_msr(const struct register_access *a, struct hv_re
 
 	if (apic_in_kernel(a))
 		return register_status(a, vtl_cpu_read_msr(&v->cpu, a->where, &value->low));
-	interrupt_clock(a->target, a->vtl, a->where == LAPIC_MSR_TSC_DEADLINE, &clock);
+	bus_clock(a->target, a->vtl, a->where == LAPIC_MSR_TSC_DEADLINE, &clock);
 	r = lapic_msr_read(&v->lapic, a->where, &clock, &value->low);
 	return r ? HV_INVALID_PARAMETER : HV_SUCCESS;
 }
@@ -141,10 +141,10 @@ static enum hv_status set_apic_msr(const struct register_access *a,
 		return register_status(a, vtl_cpu_write_msr(&v->cpu, a->where, value->low));
 	if (a->where != LAPIC_MSR_TSC_DEADLINE && !lapic_x2apic(&v->lapic))
 		return HV_INVALID_PARAMETER;
-	interrupt_clock(a->target, a->vtl, a->where == LAPIC_MSR_TSC_DEADLINE, &clock);
+	bus_clock(a->target, a->vtl, a->where == LAPIC_MSR_TSC_DEADLINE, &clock);
 	r = lapic_msr_write(&v->lapic, a->where, value->low, &clock, &effects);
 	if (!r)
-		interrupt_effects(a->target, a->vtl, &effects);
+		bus_effects(a->target, a->vtl, &effects);
 	/* Read-only, or not there: no register to set; else it is the value. */
 	if (r == -EINVAL && lapic_msr_read(&v->lapic, a->where, &clock, &now) == 0)
 		return HV_INVALID_REGISTER_VALUE;

@@ -2,6 +2,7 @@
 /* Exit reasons, dispatched in one table. */
 #include "vcpu/exit.h"
 
+#include "apic/bus.h"
 #include "vcpu/interrupt.h"
 #include "vcpu/step.h"
 #include "vcpu/vcpu.h"
@@ -25,7 +26,7 @@ static int exit_hlt(struct vsm_vcpu *vp)
 	bool interruptible;
 	int r;
 
-	if (!interrupt_user_apic(vp, vp->active_vtl))
+	if (!bus_serves(vp, vp->active_vtl))
 		return EXIT_TO_VMM;
 	r = interrupt_halt(vp, &interruptible);
 	if (r)
@@ -36,7 +37,7 @@ static int exit_hlt(struct vsm_vcpu *vp)
 /* The guest changed CR8; the run loop took the new value over. */
 static int exit_set_tpr(struct vsm_vcpu *vp)
 {
-	return interrupt_user_apic(vp, vp->active_vtl) ? EXIT_RESUME : EXIT_TO_VMM;
+	return bus_serves(vp, vp->active_vtl) ? EXIT_RESUME : EXIT_TO_VMM;
 }
 
 /* Reasons without a row go to the VMM. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* MMIO exits: the library's local APIC page, protected memory, or the VMM's devices. */
+#include "apic/bus.h"
 #include "intercept/intercept.h"
 #include "vcpu/exit.h"
 #include "vcpu/interrupt.h"
@@ -14,15 +15,15 @@ static bool apic_page(struct vsm_vcpu *vp, struct kvm_run *run)
 	struct lapic_clock clock;
 	gpa_t gpa = gpa_from(run->mmio.phys_addr);
 
-	if (!interrupt_user_apic(vp, vtl) ||
+	if (!bus_serves(vp, vtl) ||
 	    gpa_page(gpa) != gpa_page(gpa_from(l->base & LAPIC_BASE_ADDRESS)))
 		return false;
-	interrupt_clock(vp, vtl, false, &clock);
+	bus_clock(vp, vtl, false, &clock);
 	if (!run->mmio.is_write)
 		return !lapic_mmio_read(l, gpa, run->mmio.len, &clock, run->mmio.data);
 	if (lapic_mmio_write(l, gpa, run->mmio.len, run->mmio.data, &clock, &effects))
 		return false;
-	interrupt_effects(vp, vtl, &effects);
+	bus_effects(vp, vtl, &effects);
 	return true;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "apic/bus.h"
 #include "intercept/viewer.h"
 #include "msr/intercept.h"
 #include "msr/shared_msr.h"
@@ -43,9 +44,9 @@ static int read_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t
 {
 	struct lapic_clock clock;
 
-	if (!interrupt_user_apic(vp, vtl))
+	if (!bus_serves(vp, vtl))
 		return -ENOENT;
-	interrupt_clock(vp, vtl, index == LAPIC_MSR_TSC_DEADLINE, &clock);
+	bus_clock(vp, vtl, index == LAPIC_MSR_TSC_DEADLINE, &clock);
 	return lapic_msr_read(&vp->vtls[vtl].lapic, index, &clock, value);
 }
 
@@ -70,12 +71,12 @@ static int write_apic(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_
 	struct lapic_clock clock;
 	int r;
 
-	if (!interrupt_user_apic(vp, vtl))
+	if (!bus_serves(vp, vtl))
 		return -ENOENT;
-	interrupt_clock(vp, vtl, index == LAPIC_MSR_TSC_DEADLINE, &clock);
+	bus_clock(vp, vtl, index == LAPIC_MSR_TSC_DEADLINE, &clock);
 	r = lapic_msr_write(&vp->vtls[vtl].lapic, index, value, &clock, &effects);
 	if (!r)
-		interrupt_effects(vp, vtl, &effects);
+		bus_effects(vp, vtl, &effects);
 	return !r && index == LAPIC_MSR_BASE ? show_enabled(&vp->vtls[vtl]) : r;
 }
 

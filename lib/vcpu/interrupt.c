@@ -7,12 +7,10 @@
 
 #include <string.h>
 
+#include "apic/bus.h"
 #include "hv/vsm.h"
-#include "msr/ref_tsc.h"
-#include "partition/hold.h"
 #include "partition/tlb.h"
 #include "timer/stimer.h"
-#include "vcpu/startup.h"
 #include "vcpu/switch.h"
 #include "vcpu/vcpu.h"
 
@@ -80,7 +78,7 @@ bool interrupt_none(struct vsm_vcpu *vp)
 		if (!vtl_idle(&vp->vtls[vtl]))
 			return false;
 	vp->deadline = KVM_NEVER;
-	if (interrupt_user_apic(vp, vp->active_vtl))
+	if (bus_serves(vp, vp->active_vtl))
 		no_interrupt(vcpu_active(vp));
 	return vp->started;
 }
@@ -90,7 +88,7 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 	const struct kvm_host *h = vp->partition->host;
 	struct vp_vtl *v = vcpu_active(vp);
 
-	if (!interrupt_user_apic(vp, vp->active_vtl))
+	if (!bus_serves(vp, vp->active_vtl))
 		return 0;
 	no_interrupt(v);
 	/*
@@ -162,15 +160,6 @@ bool interrupt_waiting(struct vsm_vcpu *vp)
 
 /* --- time --- */
 
-void interrupt_clock(struct vsm_vcpu *vp, unsigned vtl, bool with_tsc, struct lapic_clock *clock)
-{
-	const struct vsm_partition *p = vp->partition;
-
-	*clock = (struct lapic_clock){.now_ns = p->host->ops->clock_ns(p->host)};
-	if (with_tsc && !ref_tsc_guest_tsc(vp, vtl, &clock->now_tsc))
-		clock->tsc_khz = p->tsc_khz;
-}
-
 static uint64_t expire_apic_timer(struct vsm_vcpu *vp, unsigned vtl)
 {
 	struct lapic *l = &vp->vtls[vtl].lapic;
@@ -178,7 +167,7 @@ static uint64_t expire_apic_timer(struct vsm_vcpu *vp, unsigned vtl)
 
 	if (l->expiry_ns == LAPIC_TIMER_NONE && !l->tsc_deadline)
 		return KVM_NEVER;
-	interrupt_clock(vp, vtl, l->tsc_deadline, &clock);
+	bus_clock(vp, vtl, l->tsc_deadline, &clock);
 	lapic_timer_expire(l, &clock);
 	return lapic_timer_deadline(l, &clock);
 }
@@ -222,7 +211,7 @@ static bool has_news(struct vsm_vcpu *vp, unsigned vtl)
 	struct kvm_regs *regs;
 	bool seen;
 
-	if (!interrupt_user_apic(vp, vtl) || vector < 0)
+	if (!bus_serves(vp, vtl) || vector < 0)
 		return false;
 	if (vtl_cpu_regs(&v->cpu, &regs) || !(regs->rflags & CPU_RFLAGS_IF))
 		return false;
@@ -258,76 +247,4 @@ void interrupt_notify_blocked(struct vsm_vcpu *vp)
 	if (news && assert_vina(v))
 		lapic_accept(&v->lapic, (uint8_t)(v->vina & HV_VINA_VECTOR),
 			     v->vina & HV_VINA_AUTO_EOI);
-}
-
-/* --- interrupt messages --- */
-
-/* An interrupt for a lower VTL waits for the return, unless the higher one wants to know. */
-static bool concerns(const struct vsm_vcpu *vp, unsigned vtl)
-{
-	return vtl >= vp->active_vtl || vina_enabled(&vp->vtls[vp->active_vtl]);
-}
-
-void interrupt_give(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_ipi *ipi)
-{
-	bool startup = ipi->mode == LAPIC_INIT || ipi->mode == LAPIC_STARTUP;
-
-	if (startup && startup_denied(vp, vtl))
-		return;
-	if (lapic_deliver(&vp->vtls[vtl].lapic, ipi) && concerns(vp, vtl))
-		partition_wake_vp(vp);
-}
-
-void interrupt_raise(struct vsm_vcpu *vp, unsigned vtl, enum lapic_lvt lvt)
-{
-	struct lapic *l = &vp->vtls[vtl].lapic;
-
-	if (lapic_lvt_mode(l, lvt) == LAPIC_INIT && startup_denied(vp, vtl))
-		return;
-	if (lapic_raise(l, lvt) && concerns(vp, vtl))
-		partition_wake_vp(vp);
-}
-
-/* NULL: the message is not for the VP's APIC. */
-static struct lapic *matching(struct vsm_vcpu *vp, const struct vsm_vcpu *sender, unsigned vtl,
-			      const struct lapic_ipi *ipi)
-{
-	struct lapic *l = vp ? &vp->vtls[vtl].lapic : NULL;
-
-	if (!vp || !(vp->enabled_vtls & (1u << vtl)) || !lapic_matches(l, ipi, vp == sender))
-		return NULL;
-	return l;
-}
-
-void interrupt_route(struct vsm_partition *p, const struct vsm_vcpu *sender, unsigned vtl,
-		     const struct lapic_ipi *ipi)
-{
-	struct vsm_vcpu *best_vp = NULL;
-	struct lapic *best = NULL;
-
-	for (uint32_t i = 0; i < p->max_vps; i++) {
-		struct vsm_vcpu *vp = p->vps[i];
-		struct lapic *l = matching(vp, sender, vtl, ipi), *better;
-
-		if (!l)
-			continue;
-		if (ipi->mode != LAPIC_LOWEST) {
-			interrupt_give(vp, vtl, ipi);
-			continue;
-		}
-		better = lapic_arbitrate(best, l);
-		if (better != best)
-			best_vp = vp;
-		best = better;
-	}
-	if (best)
-		interrupt_give(best_vp, vtl, ipi);
-}
-
-void interrupt_effects(struct vsm_vcpu *vp, unsigned vtl, const struct lapic_effects *effects)
-{
-	if (effects->ipi.valid)
-		interrupt_route(vp->partition, vp, vtl, &effects->ipi);
-	if (effects->eoi)
-		synic_flush(vp, vtl);
 }

@@ -2,7 +2,7 @@
 /* include/vsm/interrupt.h: messages of the VMM's devices. */
 #include <errno.h>
 
-#include "vcpu/interrupt.h"
+#include "apic/bus.h"
 #include "vcpu/vcpu.h"
 #include "vsm/interrupt.h"
 
@@ -57,7 +57,7 @@ int vsm_partition_signal_msi(struct vsm_partition *partition, unsigned vtl, uint
 	if (vtl == 0 && partition->kernel_irqchip)
 		return signal_kernel_apic(partition, address, data);
 	pthread_mutex_lock(&partition->lock);
-	interrupt_route(partition, NULL, vtl, &ipi);
+	bus_route(partition, NULL, vtl, &ipi);
 	pthread_mutex_unlock(&partition->lock);
 	return 0;
 }

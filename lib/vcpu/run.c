@@ -20,10 +20,10 @@
 #include "vcpu/interrupt.h"
 #include "vcpu/kick.h"
 #include "vcpu/shared.h"
-#include "vcpu/startup.h"
 #include "vcpu/step.h"
 #include "vcpu/switch.h"
 #include "vcpu/vcpu.h"
+#include "vtl/startup.h"
 
 /*
  * Always before `kicked` is looked at: a kick sets the flag first and immediate_exit second, so one

@@ -9,7 +9,7 @@
 #include "msr/synthetic.h"
 #include "partition/options.h"
 #include "partition/tlb.h"
-#include "vcpu/startup.h"
+#include "vtl/startup.h"
 
 /*
  * KVM's id of a VTL's vCPU. VTL0's is the APIC id, which KVM's own local APIC takes over. With all

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "partition/hold.h"
-#include "vcpu/startup.h"
+#include "vtl/startup.h"
 #include "vcpu/vcpu.h"
 #include "vtl/context.h"
 

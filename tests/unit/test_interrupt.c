@@ -5,6 +5,7 @@
  */
 #include "smp_fixture.h"
 
+#include "apic/bus.h"
 #include "hv/vsm.h"
 #include "msr/synthetic.h"
 #include "partition/hold.h"
@@ -21,7 +22,7 @@ static void give(struct smp *s, unsigned vp, unsigned vtl, uint8_t vector, enum 
 	const struct lapic_ipi ipi = {.valid = true, .vector = vector, .mode = (uint8_t)mode};
 
 	pthread_mutex_lock(&s->p->lock);
-	interrupt_give(s->vp[vp], vtl, &ipi);
+	bus_give(s->vp[vp], vtl, &ipi);
 	pthread_mutex_unlock(&s->p->lock);
 }
 
@@ -300,7 +301,7 @@ static void arm(struct smp *s, unsigned vtl, uint32_t count)
 	struct lapic_effects effects;
 	struct lapic_clock clock;
 
-	interrupt_clock(s->vp[0], vtl, false, &clock);
+	bus_clock(s->vp[0], vtl, false, &clock);
 	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + LVT_TIMER), 4, &entry,
 					  &clock, &effects),
 			 0);

@@ -7,8 +7,8 @@
 #include "smp_fixture.h"
 
 #include "msr/synthetic.h"
-#include "vcpu/interrupt.h"
-#include "vcpu/startup.h"
+#include "apic/bus.h"
+#include "vtl/startup.h"
 
 #define SIPI_VECTOR 0x9a
 
@@ -17,7 +17,7 @@ static void send(struct smp *s, unsigned vp, unsigned vtl, enum lapic_mode mode,
 	const struct lapic_ipi ipi = {.valid = true, .vector = vector, .mode = (uint8_t)mode};
 
 	pthread_mutex_lock(&s->p->lock);
-	interrupt_give(s->vp[vp], vtl, &ipi);
+	bus_give(s->vp[vp], vtl, &ipi);
 	pthread_mutex_unlock(&s->p->lock);
 }
 

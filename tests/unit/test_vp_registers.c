@@ -10,7 +10,7 @@
 #include "msr/synthetic.h"
 #include "registers/msr.h"
 #include "registers/registers.h"
-#include "vcpu/interrupt.h"
+#include "apic/bus.h"
 
 #define CALLER 1
 
@@ -82,7 +82,7 @@ static void suspended_vtl_does_not_run(void **state)
 	smp_run(&s, 0);
 	smp_wait_asleep(&s, 1);
 	pthread_mutex_lock(&s.p->lock);
-	interrupt_give(s.vp[0], 0, &ipi);
+	bus_give(s.vp[0], 0, &ipi);
 	pthread_mutex_unlock(&s.p->lock);
 	smp_wait_asleep(&s, 1);
 	assert_true(lapic_irr_pending(&s.vp[0]->vtls[0].lapic));
@@ -105,7 +105,7 @@ static void higher_vtl_runs(void **state)
 	smp_run(&s, 0);
 	smp_wait_asleep(&s, 1);
 	pthread_mutex_lock(&s.p->lock);
-	interrupt_give(s.vp[0], 1, &ipi);
+	bus_give(s.vp[0], 1, &ipi);
 	pthread_mutex_unlock(&s.p->lock);
 	smp_expect_vmm(&s, 0, 1);
 	smp_stop(&s);

@@ -8,8 +8,8 @@
 
 #include <semaphore.h>
 
+#include "apic/bus.h"
 #include "msr/synthetic.h"
-#include "vcpu/interrupt.h"
 
 #ifdef __SANITIZE_THREAD__
 #define SLOWNESS 20
@@ -64,7 +64,7 @@ static void *send(struct counted *c, unsigned vtl)
 
 	for (unsigned i = 0; i < INTERRUPTS; i++) {
 		pthread_mutex_lock(&c->s.p->lock);
-		interrupt_give(c->s.vp[0], vtl, &ipi);
+		bus_give(c->s.vp[0], vtl, &ipi);
 		pthread_mutex_unlock(&c->s.p->lock);
 		sem_wait(&c->took[vtl]);
 	}

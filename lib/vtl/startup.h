@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting VPs: INIT, SIPI and HvCallStartVirtualProcessor (TLFS vsm.md, "DenyLowerVtlStartup"). */
-#ifndef VSM_LIB_VCPU_STARTUP_H
-#define VSM_LIB_VCPU_STARTUP_H
+#ifndef VSM_LIB_VTL_STARTUP_H
+#define VSM_LIB_VTL_STARTUP_H
 
 #include <stdbool.h>
 

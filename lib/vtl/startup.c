@@ -6,15 +6,15 @@
  * the VP has started; nothing can be denied. With the library's they are messages like others, and
  * the state is `started`.
  */
-#include "vcpu/startup.h"
+#include "vtl/startup.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hv/vsm.h"
+#include "apic/bus.h"
 #include "registers/msr.h"
-#include "vcpu/interrupt.h"
 #include "vcpu/vcpu.h"
 
 struct vp_reset {
@@ -174,7 +174,7 @@ int startup_check(struct vsm_vcpu *vp)
 	struct lapic *l = &vp->vtls[0].lapic;
 	int r = 0;
 
-	if (!interrupt_user_apic(vp, 0))
+	if (!bus_serves(vp, 0))
 		return vp->started ? 0 : check_kernel(vp);
 	if (l->events & LAPIC_EVENT_INIT)
 		r = reset(vp);
@@ -189,7 +189,7 @@ int startup_start(struct vsm_vcpu *vp)
 	const struct kvm_mp_state mp = {.mp_state = KVM_MP_STATE_RUNNABLE};
 	int r = 0;
 
-	if (!interrupt_user_apic(vp, 0))
+	if (!bus_serves(vp, 0))
 		r = h->ops->set_mp_state(h, vp->vtls[0].cpu.fd, &mp);
 	if (!r)
 		start(vp);
