@@ -22,7 +22,8 @@
 #include "vcpu/vcpu.h"
 
 /* What a view stays for, however many wait for another: much longer than a remap takes. */
-#define SLICE_NS UINT64_C(500000)
+#define SLICE_NS	UINT64_C(500000)
+#define SLICE_PER_REMAP 4
 
 /* Asks every VP that runs in `space` to come out. */
 static void nudge_inside(struct vsm_partition *p, const struct space *space)
@@ -113,6 +114,21 @@ static int wait_for_turn(struct vsm_vcpu *vp, const struct space *space)
 	return r ? r : 1;
 }
 
+/*
+ * What showing the view took is over before the slice begins, and a fraction of it: where memslots
+ * are slow, VPs would otherwise be brought out before they had run at all.
+ */
+static int show_view(struct vsm_partition *p, struct space *space, unsigned vtl)
+{
+	uint64_t start = p->host->ops->clock_ns(p->host), took, slice;
+	int r = bring_up_to_date(p, space, vtl);
+
+	took = p->host->ops->clock_ns(p->host) - start;
+	slice = took * SLICE_PER_REMAP > SLICE_NS ? took * SLICE_PER_REMAP : SLICE_NS;
+	space->slice_end = start + took + slice;
+	return r;
+}
+
 /* The space shows another view than the VP's. 0: not any more. */
 static int change_view(struct vsm_vcpu *vp, struct space *space)
 {
@@ -123,8 +139,7 @@ static int change_view(struct vsm_vcpu *vp, struct space *space)
 		return wait_until_left(p, space);
 	if (space->inside || (next && next != vp))
 		return wait_for_turn(vp, space);
-	space->slice_end = p->host->ops->clock_ns(p->host) + SLICE_NS;
-	return bring_up_to_date(p, space, vp->active_vtl);
+	return show_view(p, space, vp->active_vtl);
 }
 
 /* The view is the VP's, but another VP has waited for a slice to get its own. */

@@ -7,7 +7,7 @@
 #include "guest.h"
 #include "smp.h"
 
-#define ROUNDS 2
+#define ROUNDS 1
 #define SPARSE 0
 #define ALL    1
 
