@@ -32,10 +32,11 @@ bool synic_enabled(const struct synic *s)
 /*
  * KVM's APIC: as a device's message, physical destination, fixed, edge. KVM wakes the vCPU itself.
  */
-static void signal_kernel_apic(struct vsm_vcpu *vp, uint8_t vector)
+static void signal_kernel_apic(struct vsm_vcpu *vp, uint8_t vector, bool auto_eoi)
 {
 	const struct lapic_ipi message = {.vector = vector, .dest = vp->apic_id};
-	int r = kernel_apic_signal(vp->partition, &message);
+	int r = auto_eoi ? kernel_apic_signal_auto_eoi(vp, vector)
+			 : kernel_apic_signal(vp->partition, &message);
 
 	if (r < 0)
 		partition_log(vp->partition, VSM_LOG_WARNING,
@@ -46,7 +47,7 @@ static void signal_kernel_apic(struct vsm_vcpu *vp, uint8_t vector)
 void synic_interrupt(struct vsm_vcpu *vp, unsigned vtl, uint8_t vector, bool auto_eoi)
 {
 	if (vtl == 0 && vp->partition->kernel_irqchip)
-		signal_kernel_apic(vp, vector);
+		signal_kernel_apic(vp, vector, auto_eoi);
 	else if (lapic_accept(&vp->vtls[vtl].lapic, vector, auto_eoi))
 		partition_wake_vp(vp);
 }

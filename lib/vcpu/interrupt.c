@@ -77,6 +77,8 @@ bool interrupt_none(struct vsm_vcpu *vp)
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++)
 		if (!vtl_idle(&vp->vtls[vtl]))
 			return false;
+	if (kernel_apic_expects(vp))
+		return false;
 	vp->deadline = KVM_NEVER;
 	if (bus_serves(vp, vp->active_vtl))
 		no_interrupt(vcpu_active(vp));
@@ -181,7 +183,7 @@ static void sooner(uint64_t *deadline, uint64_t other)
 void interrupt_expire_timers(struct vsm_vcpu *vp)
 {
 	const struct kvm_host *h = vp->partition->host;
-	uint64_t deadline = KVM_NEVER;
+	uint64_t deadline = vp->kernel_eoi.look_ns;
 
 	stimer_expire(vp, h->ops->clock_ns(h));
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {

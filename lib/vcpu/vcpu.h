@@ -4,6 +4,7 @@
 #define VSM_LIB_VCPU_VCPU_H
 
 #include <stdatomic.h>
+#include "apic/kernel_apic.h"
 #include "apic/lapic.h"
 #include "intercept/intercept.h"
 #include "partition/partition.h"
@@ -100,6 +101,8 @@ struct vsm_vcpu {
 	unsigned holds;	   /* must stay outside KVM_RUN */
 	uint64_t turn;	   /* waits for its view, since when: gate.c; 0: does not */
 	uint64_t deadline; /* when the next timer of any of its VTLs is due */
+
+	struct kernel_eoi kernel_eoi; /* VTL0's, where KVM's APIC serves it */
 
 	/* startup.c */
 	bool started; /* else waits for SIPI or HvCallStartVirtualProcessor */

@@ -247,6 +247,7 @@ bool fake_vcpu_wait_idle(struct fake_kvm *f, int vcpu_fd);
 struct kvm_regs *fake_vcpu_regs(struct fake_kvm *f, int vcpu_fd);
 struct kvm_sregs *fake_vcpu_sregs(struct fake_kvm *f, int vcpu_fd);
 struct kvm_vcpu_events *fake_vcpu_events(struct fake_kvm *f, int vcpu_fd);
+struct kvm_lapic_state *fake_vcpu_lapic(struct fake_kvm *f, int vcpu_fd);
 /* Its kvm_run, as the kernel sees it. */
 struct kvm_run *fake_vcpu_run(struct fake_kvm *f, int vcpu_fd);
 /* Value of an MSR, 0 when unknown (and an error is recorded). */

@@ -409,6 +409,7 @@ uint64_t op_clock_ns(const struct kvm_host *h)
 VCPU_MEMBER(regs, struct kvm_regs, &v->regs)
 VCPU_MEMBER(sregs, struct kvm_sregs, &v->sregs)
 VCPU_MEMBER(events, struct kvm_vcpu_events, &v->events)
+VCPU_MEMBER(lapic, struct kvm_lapic_state, &v->lapic)
 VCPU_MEMBER(run, struct kvm_run, v->run)
 
 int fake_vcpu_vm(struct fake_kvm *f, int vcpu_fd)
