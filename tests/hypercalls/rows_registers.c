@@ -2,30 +2,35 @@
 /* Rows of HvCallGetVpRegisters, HvCallSetVpRegisters, HvCallInstallIntercept. */
 #include "rows.h"
 
-#define RAX		 0x00020000
-#define CR8		 0x00040004
-#define DR0		 0x00050000
-#define LSTAR		 0x00080009
-#define VP_INDEX	 0x00090003
-#define CODE_OFFSETS	 0x000d0002
-#define VP_STATUS	 0x000d0003
-#define VINA		 0x000d0005
-#define PARTITION_CONFIG 0x000d0007
-#define CR_INTERCEPT	 0x000e0000
-#define UNKNOWN_NAME	 0x00021234
+#define RAX		   0x00020000
+#define CR8		   0x00040004
+#define DR0		   0x00050000
+#define LSTAR		   0x00080009
+#define VP_INDEX	   0x00090003
+#define CODE_OFFSETS	   0x000d0002
+#define VP_STATUS	   0x000d0003
+#define VINA		   0x000d0005
+#define PARTITION_CONFIG   0x000d0007
+#define CR_INTERCEPT	   0x000e0000
+#define UNKNOWN_NAME	   0x00021234
 
-#define OFFSETS		 UINT64_C(0x20016)
-#define CR0_WRITES	 1
-#define BAD_VINA	 (UINT64_C(1) << 11)
+#define OFFSETS		   UINT64_C(0x20016)
+#define CR0_WRITES	   1
+#define BAD_VINA	   (UINT64_C(1) << 11)
 
-#define ACCESS_WRITE	 2
-#define ACCESS_EXECUTE	 4
-#define ACCESS_UNKNOWN	 8
-#define TYPE_MSR	 1
-#define TYPE_CPUID	 2
-#define TYPE_NONE	 4
-#define KERNEL_GS_BASE	 0xc0000102
-#define TSC		 0x10
+#define ACCESS_WRITE	   2
+#define ACCESS_EXECUTE	   4
+#define ACCESS_UNKNOWN	   8
+#define TYPE_IO_PORT	   0
+#define TYPE_MSR	   1
+#define TYPE_CPUID	   2
+#define TYPE_NONE	   4
+#define TYPE_IO_PORTS	   0x11
+#define PORT		   UINT64_C(0x2e8) /* that no test's device has */
+#define PORTS(first, last) ((uint64_t)(first) | (uint64_t)(last) << 16)
+#define ACCESS_BOTH	   3
+#define KERNEL_GS_BASE	   0xc0000102
+#define TSC		   0x10
 
 /* MSRs that can be intercepted; a partition keeps 32 intercepts of all its VTLs. */
 static const uint32_t msrs[] = {
@@ -56,6 +61,13 @@ static void remove_intercept(const struct hct_row *row)
 {
 	HCT_SIMPLE(row->caller, CALL_INSTALL_INTERCEPT, 0, HCT_SELF, PAIR(0, TYPE_MSR),
 		   KERNEL_GS_BASE);
+}
+
+static void remove_ports(const struct hct_row *row)
+{
+	HCT_SIMPLE(row->caller, CALL_INSTALL_INTERCEPT, 0, HCT_SELF, PAIR(0, TYPE_IO_PORTS),
+		   PORTS(PORT, PORT + 7));
+	HCT_SIMPLE(row->caller, CALL_INSTALL_INTERCEPT, 0, HCT_SELF, PAIR(0, TYPE_IO_PORT), PORT);
 }
 
 static bool is_kept_lstar(const uint64_t *out)
@@ -177,6 +189,16 @@ const struct hct_row hct_rows_registers[] = {
 	INSTALL("MSR writes", IN(HCT_SELF, PAIR(ACCESS_WRITE, TYPE_MSR), KERNEL_GS_BASE),
 		.after = remove_intercept, AS_VTL1),
 	INSTALL("none", IN(HCT_SELF, PAIR(0, TYPE_MSR), KERNEL_GS_BASE), AS_VTL1),
+	INSTALL("a port", IN(HCT_SELF, PAIR(ACCESS_WRITE, TYPE_IO_PORT), PORT),
+		.after = remove_ports, AS_VTL1),
+	INSTALL("ports", IN(HCT_SELF, PAIR(ACCESS_BOTH, TYPE_IO_PORTS), PORTS(PORT, PORT + 7)),
+		.after = remove_ports, AS_VTL1),
+	INSTALL("no port has that number", IN(HCT_SELF, PAIR(ACCESS_WRITE, TYPE_IO_PORT), 0x10000),
+		.status = ST_INVALID_PARAMETER, AS_VTL1),
+	INSTALL("ports backwards", IN(HCT_SELF, PAIR(ACCESS_WRITE, TYPE_IO_PORTS), PORTS(PORT, 1)),
+		.status = ST_INVALID_PARAMETER, AS_VTL1),
+	INSTALL("executing a port", IN(HCT_SELF, PAIR(ACCESS_EXECUTE, TYPE_IO_PORT), PORT),
+		.status = ST_INVALID_PARAMETER, AS_VTL1),
 	INSTALL("another partition", IN(1, PAIR(ACCESS_WRITE, TYPE_MSR), KERNEL_GS_BASE),
 		.status = ST_INVALID_PARTITION_ID, AS_VTL1),
 	INSTALL("by VTL0", IN(HCT_SELF, PAIR(ACCESS_WRITE, TYPE_MSR), KERNEL_GS_BASE),
