@@ -10,8 +10,8 @@ struct vsm_vcpu;
 struct violation;
 
 /*
- * Has the access of *v, which the limits allow (allowed_here), made: by a step, or in software if it
- * is an event's delivery. An enum exit_action or -errno.
+ * Has the access of *v, which the limits allow (allowed_here), made: by a step, or in software if
+ * it is an event's delivery. An enum exit_action or -errno.
  */
 int step_access(struct vsm_vcpu *vp, const struct violation *v);
 

@@ -3,9 +3,8 @@
  * A window is open for one instruction only if nothing else can run in it. A single step does not
  * give that: an exception or an interrupt clears TF and runs its handler first, and KVM would not
  * know. So the pages of the IDT are shut: an event's delivery fails, and is done again when the
- * window is closed. SYSCALL, which needs no IDT and can clear TF, gets breakpoints where it goes; whatever the
- * instruction was when it was decoded.
- * Deliveries get no window: deliver.c.
+ * window is closed. SYSCALL, which needs no IDT and can clear TF, gets breakpoints where it goes;
+ * whatever the instruction was when it was decoded. Deliveries get no window: deliver.c.
  *
  * KVM holds interrupts back meanwhile (KVM_GUESTDBG_BLOCKIRQ, Linux 5.15).
  */
