@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: MIT
 # The tests that need a KVM, on a stock kernel's, in one boot; reports as TAP, a case a command.
 # usage: suite.sh KERNEL CPUS NAME=COMMAND... -- PROGRAM...
-# The PROGRAMs, and other files, are in /files in the guest.
+# The PROGRAMs are in /files in the guest. If a COMMAND names /files/bzImage, that is the stock kernel itself, for a guest
+# in the guest, and /files/initramfs its first process (tests/linux).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kernel=$1 cpus=$2
 shift 2
 
-readonly EACH_TIMEOUT=120
+# shellcheck source=lib/kernel.sh
+. "$here/lib/kernel.sh"
+
+readonly EACH_TIMEOUT=240
 readonly TIMEOUT=840
 
 # skip_reason FILE: programs that skip say why on a line with that word.
@@ -45,6 +49,10 @@ while [[ $1 != -- ]]; do
     shift
 done
 for program in "${@:2}"; do files+=(--file "$program"); done
+if grep -q /files/bzImage "$work/batch" && "$here/run.sh" --kernel "$kernel" --fetch-only 2>"$work/errors"; then
+    "$here/../linux/initramfs.sh" "$work/initramfs"
+    files+=(--file "$(kernel_dir "$kernel")/vmlinuz:/files/bzImage" --file "$work/initramfs")
+fi
 
 status=0
 "$here/run.sh" --kernel "$kernel" --cpus "$cpus" "${files[@]}" --batch "$work/batch" --results "$work/results" \
