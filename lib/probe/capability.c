@@ -84,9 +84,12 @@ const struct capability capabilities[] = {
 	{CAP(KVM_CAP_MP_STATE), .since = "2.6.26",
 	 .purpose = "start and halt states of vCPUs with the in-kernel interrupt controller",
 	 .loss = "VTL0 uses the library's interrupt controller"},
+	{CAP(KVM_CAP_SIGNAL_MSI), .since = "3.5",
+	 .purpose = "interrupts of the library and the VMM to the in-kernel interrupt controller",
+	 .loss = "VTL0 uses the library's interrupt controller"},
 	{CAP(KVM_CAP_HYPERV), .since = "2.6.34",
-	 .purpose = "for information: KVM's own Hyper-V emulation, which the library does not use",
-	 .loss = "nothing is lost"},
+	 .purpose = "MSRs EOI, ICR and TPR of VTL0 with the in-kernel interrupt controller",
+	 .loss = "no MSRs EOI, ICR and TPR in VTL0 with KVM's interrupt controller"},
 };
 /* clang-format on */
 

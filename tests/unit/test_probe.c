@@ -144,7 +144,8 @@ static void test_needed(void **state)
 		"KVM_CAP_XCRS",		  "KVM_CAP_DEBUGREGS",		"KVM_CAP_EXT_CPUID",
 	};
 	static const char *const optional[] = {"KVM_CAP_READONLY_MEM", "KVM_CAP_SYNC_REGS",
-					       "KVM_CAP_HYPERV", "KVM_CAP_XSAVE2"};
+					       "KVM_CAP_HYPERV", "KVM_CAP_XSAVE2",
+					       "KVM_CAP_SIGNAL_MSI"};
 	struct vsm_probe probe = asked(complete_host());
 
 	(void)state;
