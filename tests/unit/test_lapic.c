@@ -95,6 +95,66 @@ static bool in_register(struct lapic *l, uint32_t reg, uint8_t vector)
 	return page_read(l, reg + vector / 32 * 0x10u) >> vector % 32 & 1;
 }
 
+static uint8_t highest_in(struct lapic *l, uint32_t reg)
+{
+	uint8_t vector = 255;
+
+	while (vector && !in_register(l, reg, vector))
+		vector--;
+	return vector;
+}
+
+/*
+ * SDM, "Interrupt Acceptance for Fixed Interrupts" and "Signaling Interrupt Servicing Completion":
+ * what each step leaves highest in service (ISR) and waiting (IRR), 0 for none, and the PPR.
+ */
+static void nesting_steps(void **state)
+{
+	enum step {
+		ACCEPT,
+		ACK,
+		EOI,
+		TPR
+	};
+	static const struct {
+		enum step step;
+		int with; /* the vector or the TPR; of ACK: what is taken */
+		uint8_t isrv, irrv, ppr;
+	} steps[] = {
+		{ACCEPT, 0x41, 0x00, 0x41, 0x00}, {ACK, 0x41, 0x41, 0x00, 0x40},
+		{ACCEPT, 0x4f, 0x41, 0x4f, 0x40}, {ACK, -1, 0x41, 0x4f, 0x40}, /* same class */
+		{ACCEPT, 0x50, 0x41, 0x50, 0x40}, {ACK, 0x50, 0x50, 0x4f, 0x50},
+		{ACCEPT, 0x41, 0x50, 0x4f, 0x50}, /* in service and waiting */
+		{TPR, 0x85, 0x50, 0x4f, 0x85},	  {ACCEPT, 0x8f, 0x50, 0x8f, 0x85},
+		{ACK, -1, 0x50, 0x8f, 0x85}, /* held by the TPR */
+		{ACCEPT, 0xa0, 0x50, 0xa0, 0x85}, {ACK, 0xa0, 0xa0, 0x8f, 0xa0},
+		{EOI, 0, 0x50, 0x8f, 0x85},	  {TPR, 0x5f, 0x50, 0x8f, 0x5f},
+		{ACK, 0x8f, 0x8f, 0x4f, 0x80},	  {EOI, 0, 0x50, 0x4f, 0x5f},
+		{EOI, 0, 0x41, 0x4f, 0x5f},	  {TPR, 0x00, 0x41, 0x4f, 0x40},
+		{ACK, -1, 0x41, 0x4f, 0x40},	  {EOI, 0, 0x00, 0x4f, 0x00},
+		{ACK, 0x4f, 0x4f, 0x41, 0x40},	  {EOI, 0, 0x00, 0x41, 0x00},
+		{ACK, 0x41, 0x41, 0x00, 0x40},	  {EOI, 0, 0x00, 0x00, 0x00},
+		{EOI, 0, 0x00, 0x00, 0x00}, /* none in service */
+	};
+	struct lapic l = apic_new(0);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (steps[i].step == ACCEPT)
+			assert_true(lapic_accept(&l, (uint8_t)steps[i].with, false));
+		else if (steps[i].step == ACK)
+			assert_int_equal(lapic_ack(&l), steps[i].with);
+		else
+			page_write(&l, steps[i].step == EOI ? APIC_EOI : APIC_TPR,
+				   (uint32_t)steps[i].with);
+		if (highest_in(&l, APIC_ISR) != steps[i].isrv ||
+		    highest_in(&l, APIC_IRR) != steps[i].irrv ||
+		    page_read(&l, APIC_PPR) != steps[i].ppr)
+			fail_msg("step %zu", i);
+		assert_true(lapic_valid(&l));
+	}
+}
+
 static void nesting_and_eoi_order(void **state)
 {
 	struct lapic l = apic_new(0);
@@ -485,6 +545,7 @@ int main(void)
 		cmocka_unit_test(reset_state),
 		cmocka_unit_test(init_keeps_mode_and_sipi),
 		cmocka_unit_test(priorities),
+		cmocka_unit_test(nesting_steps),
 		cmocka_unit_test(nesting_and_eoi_order),
 		cmocka_unit_test(every_vector),
 		cmocka_unit_test(level_eoi_is_broadcast),

@@ -432,6 +432,54 @@ static void eoi_tells_level_vectors(void **state)
 	assert_int_equal(effects.eoi_vector, 0x91);
 }
 
+/* SDM, "Error Handling": which vectors and registers are errors, and of which kind. */
+static void errors(void **state)
+{
+	enum cause {
+		SEND,
+		RECEIVE,
+		READ
+	};
+	static const struct {
+		enum cause cause;
+		uint32_t with; /* the low half of the ICR, the vector, the offset in the page */
+		uint32_t esr;
+	} cases[] = {
+		{SEND, 0x00, ESR_SEND},
+		{SEND, 0x0f, ESR_SEND},
+		{SEND, 0x10, 0},
+		{SEND, LAPIC_LOWEST << 8 | 0x0f, ESR_SEND},
+		{SEND, LAPIC_LOWEST << 8 | 0x10, 0},
+		{SEND, LAPIC_SMI << 8, 0},
+		{SEND, LAPIC_NMI << 8 | 0x0f, 0},
+		{SEND, LAPIC_INIT << 8 | 0x4000, 0},
+		{SEND, LAPIC_STARTUP << 8 | 0x0f, 0},
+		{RECEIVE, 0x00, ESR_RECEIVE},
+		{RECEIVE, 0x0f, ESR_RECEIVE},
+		{RECEIVE, 0x10, 0},
+		{RECEIVE, 0xff, 0},
+		{READ, 0x000, ESR_ADDRESS},
+		{READ, 0x040, ESR_ADDRESS},
+		{READ, APIC_ID, 0},
+		{READ, APIC_ERROR, 0},
+		{READ, 0x3f0, ESR_ADDRESS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lapic l = apic_new(0);
+
+		if (cases[i].cause == SEND)
+			page_write(&l, APIC_ICR, cases[i].with);
+		else if (cases[i].cause == RECEIVE)
+			lapic_accept(&l, (uint8_t)cases[i].with, false);
+		else
+			page_read(&l, cases[i].with);
+		if (esr(&l) != cases[i].esr || esr(&l) != 0)
+			fail_msg("case %zu", i);
+	}
+}
+
 static void esr_latches(void **state)
 {
 	struct lapic l = apic_new(0);
@@ -500,6 +548,7 @@ int main(void)
 		cmocka_unit_test(icr_refusals),
 		cmocka_unit_test(self_ipis),
 		cmocka_unit_test(eoi_tells_level_vectors),
+		cmocka_unit_test(errors),
 		cmocka_unit_test(esr_latches),
 		cmocka_unit_test(error_interrupt),
 		cmocka_unit_test(id_above_255_in_the_page),
