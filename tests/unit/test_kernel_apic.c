@@ -224,6 +224,8 @@ static void test_kernel_fails(void **state)
 	smp_stop(&s);
 }
 
+static atomic_bool delivered;
+
 /* KVM delivers it: the vCPU is in KVM_RUN. */
 static int deliver(struct fake_guest *g, void *ctx)
 {
@@ -232,6 +234,7 @@ static int deliver(struct fake_guest *g, void *ctx)
 	(void)g;
 	set(ctx, PAGE_IRR, &none);
 	set(ctx, PAGE_ISR, &in_service);
+	atomic_store(&delivered, true);
 	return FAKE_NEXT;
 }
 
@@ -242,6 +245,7 @@ static void test_running(void **state)
 	struct smp s;
 
 	(void)state;
+	atomic_store(&delivered, false);
 	start(&s, true);
 	assert_int_equal(synthetic_write(s.vp[0], 0, HV_MSR_SCONTROL, 1), 0);
 	assert_int_equal(synthetic_write(s.vp[0], 0, HV_MSR_SINT0 + 2, AUTO | 1u << 17), 0);
@@ -251,7 +255,7 @@ static void test_running(void **state)
 	smp_wait_spinning(&s, 0, 0);
 	set(&s, PAGE_IRR, &waits);
 	assert_int_equal(vsm_synic_raise(s.vp[0], 0, 2), 0);
-	while (!(*lapic_page(&s, PAGE_ISR + AUTO / 32 * 0x10)))
+	while (!atomic_load(&delivered))
 		sched_yield();
 	smp_wait_spinning(&s, 0, 0);
 	fake_kvm_advance_clock(s.x.fake, FIRST_NS);
