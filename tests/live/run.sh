@@ -13,4 +13,4 @@ case $? in
 6) exit 77 ;;
 *) exit 1 ;;
 esac
-exec timeout 60 "$vsm_run" "$@" "$image" </dev/null
+exec timeout 120 "$vsm_run" "$@" "$image" </dev/null
