@@ -85,28 +85,38 @@ uint64_t hv_call(uint64_t control, uint64_t in, uint64_t out)
 	return result;
 }
 
-static void prepare_register(uint8_t vtl, uint32_t name)
+static void prepare_register(uint32_t vp, uint8_t vtl, uint32_t name)
 {
 	input.reg = (struct register_input){
-		.partition = HV_PARTITION_SELF, .vp = HV_VP_SELF, .vtl = vtl, .name = name};
+		.partition = HV_PARTITION_SELF, .vp = vp, .vtl = vtl, .name = name};
 }
 
-uint16_t hv_get_register(uint8_t vtl, uint32_t name, uint64_t *value)
+uint16_t hv_get_vp_register(uint32_t vp, uint8_t vtl, uint32_t name, uint64_t *value)
 {
 	uint64_t result;
 
-	prepare_register(vtl, name);
+	prepare_register(vp, vtl, name);
 	result = hv_call(HV_GET_VP_REGISTERS | HV_REPS(1), (uint64_t)&input, (uint64_t)output);
 	if (HV_STATUS(result) == HV_SUCCESS)
 		*value = output[0];
 	return HV_STATUS(result);
 }
 
-uint16_t hv_set_register(uint8_t vtl, uint32_t name, uint64_t value)
+uint16_t hv_set_vp_register(uint32_t vp, uint8_t vtl, uint32_t name, uint64_t value)
 {
-	prepare_register(vtl, name);
+	prepare_register(vp, vtl, name);
 	input.reg.value[0] = value;
 	return HV_STATUS(hv_call(HV_SET_VP_REGISTERS | HV_REPS(1), (uint64_t)&input, 0));
+}
+
+uint16_t hv_get_register(uint8_t vtl, uint32_t name, uint64_t *value)
+{
+	return hv_get_vp_register(HV_VP_SELF, vtl, name, value);
+}
+
+uint16_t hv_set_register(uint8_t vtl, uint32_t name, uint64_t value)
+{
+	return hv_set_vp_register(HV_VP_SELF, vtl, name, value);
 }
 
 uint16_t hv_inject(uint8_t vtl, uint8_t vector)

@@ -12,6 +12,7 @@
 #define HV_MSR_VP_INDEX	      0x40000002
 #define HV_MSR_TIME_REF_COUNT 0x40000020
 #define HV_MSR_REFERENCE_TSC  0x40000021
+#define HV_MSR_EOI	      0x40000070
 #define HV_MSR_VP_ASSIST_PAGE 0x40000073
 #define HV_MSR_SCONTROL	      0x40000080
 #define HV_MSR_SIMP	      0x40000083
@@ -53,6 +54,7 @@
 #define HV_INVALID_PARAMETER	  5
 #define HV_ACCESS_DENIED	  6
 #define HV_OPERATION_DENIED	  8
+#define HV_INVALID_VP_INDEX	  0xe
 #define HV_INVALID_VTL_STATE	  0x51
 #define HV_VARIABLE(words)	  ((uint64_t)(words) << 17)
 
@@ -62,10 +64,17 @@
 #define HV_VTL(n)		  (0x10 | (n)) /* HV_INPUT_VTL: use this one */
 
 /* Registers of HvCallGetVpRegisters and HvCallSetVpRegisters. */
+#define HV_REGISTER_SUSPEND	  0x00000000 /* HvRegisterExplicitSuspend */
 #define HV_REGISTER_PENDING_EVENT 0x00010004
 #define HV_REGISTER_RAX		  0x00020000
 #define HV_REGISTER_RIP		  0x00020010
+#define HV_REGISTER_CR0		  0x00040000
+#define HV_REGISTER_EFER	  0x00080001
 #define HV_REGISTER_LSTAR	  0x00080009
+#define HV_REGISTER_VP_ASSIST	  0x00090013
+#define HV_REGISTER_SINT0	  0x000a0000
+#define HV_REGISTER_SCONTROL	  0x000a0010
+#define HV_REGISTER_SIMP	  0x000a0013
 #define HV_REGISTER_CODE_OFFSETS  0x000d0002
 #define HV_REGISTER_VP_STATUS	  0x000d0003
 #define HV_REGISTER_CAPABILITIES  0x000d0006
@@ -233,6 +242,10 @@ uint64_t hv_call(uint64_t control, uint64_t input, uint64_t output);
 /* One register of this VP; vtl: HV_OWN_VTL or HV_VTL(n). Return the status. */
 uint16_t hv_get_register(uint8_t vtl, uint32_t name, uint64_t *value);
 uint16_t hv_set_register(uint8_t vtl, uint32_t name, uint64_t value);
+
+/* The same of any VP. */
+uint16_t hv_get_vp_register(uint32_t vp, uint8_t vtl, uint32_t name, uint64_t *value);
+uint16_t hv_set_vp_register(uint32_t vp, uint8_t vtl, uint32_t name, uint64_t value);
 
 /* Raises an exception with error code 0 in a lower VTL when it is next entered. */
 uint16_t hv_inject(uint8_t vtl, uint8_t vector);

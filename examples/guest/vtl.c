@@ -65,12 +65,23 @@ void vtl_fill_context(struct hv_context *in, const struct vtl_image *image)
 	in->pat = PAT_RESET;
 }
 
+uint16_t vtl_enable_on(uint32_t vp, unsigned vtl, const struct hv_context *context)
+{
+	static struct enable_vp_input input __attribute__((aligned(256)));
+
+	input.partition = HV_PARTITION_SELF;
+	input.vp = vp;
+	input.vtl = (uint8_t)vtl;
+	input.context = *context;
+	return HV_STATUS(hv_call(HV_ENABLE_VP_VTL, (uint64_t)&input, 0));
+}
+
 uint8_t vtl_enable_flags;
 
 uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image)
 {
 	static struct enable_partition_input partition __attribute__((aligned(16)));
-	static struct enable_vp_input vp __attribute__((aligned(256)));
+	struct hv_context context;
 	uint64_t result;
 
 	partition.partition = HV_PARTITION_SELF;
@@ -79,11 +90,8 @@ uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image)
 	result = hv_call(HV_ENABLE_PARTITION_VTL, (uint64_t)&partition, 0);
 	if (HV_STATUS(result) != HV_SUCCESS)
 		return HV_STATUS(result);
-	vp.partition = HV_PARTITION_SELF;
-	vp.vp = HV_VP_SELF;
-	vp.vtl = (uint8_t)vtl;
-	vtl_fill_context(&vp.context, image);
-	return HV_STATUS(hv_call(HV_ENABLE_VP_VTL, (uint64_t)&vp, 0));
+	vtl_fill_context(&context, image);
+	return vtl_enable_on(HV_VP_SELF, vtl, &context);
 }
 
 uint16_t vtl_enable(const struct vtl_image *image)

@@ -29,6 +29,9 @@ uint16_t vtl_enable(const struct vtl_image *image); /* VTL1 */
 /* The initial context of an image. */
 void vtl_fill_context(struct hv_context *context, const struct vtl_image *image);
 
+/* Enables a VTL that the partition has on a VP. Returns the status. */
+uint16_t vtl_enable_on(uint32_t vp, unsigned vtl, const struct hv_context *context);
+
 /* Checks for VSM, sets up hypercalls, enables VTL1 as `image` says and calls it once. */
 void vtl_begin(const struct vtl_image *image);
 

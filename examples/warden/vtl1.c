@@ -5,6 +5,7 @@
  */
 #include "console.h"
 #include "guest.h"
+#include "processors.h"
 #include "trap.h"
 #include "warden.h"
 
@@ -51,6 +52,7 @@ void vtl_on_call(struct vtl_frame *f)
 	} else if (!locked && f->rdx == WARDEN_LOCK) {
 		locked = true;
 		f->rdx = WARDEN_OK;
+		processors_follow();
 	} else {
 		f->rdx = WARDEN_REFUSED;
 	}
@@ -60,7 +62,8 @@ void vtl_on_intercept(const struct hv_intercept *m)
 {
 	static const char *const accesses[] = {"reading", "writing", "executing"};
 
-	print("kept Linux from %s %#lx, at RIP %#lx\n",
-	      m->access <= HV_ACCESS_EXECUTE ? accesses[m->access] : "touching", m->gpa, m->rip);
+	print("kept Linux from %s %#lx, at RIP %#lx of processor %u\n",
+	      m->access <= HV_ACCESS_EXECUTE ? accesses[m->access] : "touching", m->gpa, m->rip,
+	      m->vp_index);
 	CHECK_EQUAL(hv_inject(HV_VTL(0), TRAP_GP), HV_SUCCESS);
 }

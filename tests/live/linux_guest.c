@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A bzImage that checks what vsm-run promises a Linux kernel: boot parameters, ACPI, COM1's
- * interrupt through the I/O APIC, power-off; with "vtl1", that a warden runs beneath it.
+ * interrupt through the I/O APIC, power-off; with "vtl1", that a warden runs beneath it, with
+ * "second", on the second processor, too.
  */
 #include "console.h"
 #include "cpu.h"
@@ -24,6 +25,10 @@
 #define APIC_X2APIC    0xc00
 #define X2APIC_EOI     0x80b
 #define X2APIC_SPIV    0x80f
+#define X2APIC_ICR     0x830
+#define ICR_INIT       0x4500
+#define ICR_STARTUP    0x4600
+#define STARTUP_PAGE   8 /* SMP_TRAMPOLINE of smp_entry.S */
 #define IOAPIC	       0xfec00000
 #define COM1	       0x3f8
 #define COM1_PIN       4
@@ -118,10 +123,15 @@ static void ioapic_write(uint32_t reg, uint32_t value)
 	*(volatile uint32_t *)(IOAPIC + 0x10) = value;
 }
 
-static void open_com1(void)
+static void open_apic(void)
 {
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_X2APIC);
 	wrmsr(X2APIC_SPIV, 0x1ff);
+}
+
+static void open_com1(void)
+{
+	open_apic();
 	trap_handle(VECTOR, on_com1);
 	ioapic_write(0x10 + 2 * COM1_PIN + 1, 0);
 	ioapic_write(0x10 + 2 * COM1_PIN, VECTOR);
@@ -198,6 +208,48 @@ static void check_warden(void)
 	CHECK_EQUAL(rdmsr(0x40000000), 0); /* the installer's identity is gone */
 }
 
+/* --- the second processor --- */
+
+#define TRIES 3
+
+extern char smp_trampoline[], smp_trampoline_end[];
+void smp_main(unsigned vp) __attribute__((noreturn));
+
+uint8_t smp_stacks[2][8192] PAGE_ALIGNED;
+struct table_pointer smp_idt;
+
+static volatile unsigned tries;
+static volatile int traps[TRIES];
+
+/* The first write waits until VTL1 has come to this processor. */
+void smp_main(unsigned vp)
+{
+	(void)vp;
+	while (tries < TRIES) {
+		traps[tries] = trap_try(write_word, (void *)GUARDED, NULL);
+		tries++;
+	}
+	for (;;)
+		__asm__ volatile("cli\n\thlt");
+}
+
+static void check_second(void)
+{
+	uint32_t before = *(volatile uint32_t *)GUARDED;
+
+	open_apic();
+	__asm__ volatile("sidt %0" : "=m"(smp_idt));
+	memcpy((void *)(uintptr_t)(STARTUP_PAGE * PAGE_SIZE), smp_trampoline,
+	       (size_t)(smp_trampoline_end - smp_trampoline));
+	wrmsr(X2APIC_ICR, UINT64_C(1) << 32 | ICR_INIT);
+	wrmsr(X2APIC_ICR, UINT64_C(1) << 32 | ICR_STARTUP | STARTUP_PAGE);
+	while (tries < TRIES)
+		pause();
+	for (unsigned i = 0; i < TRIES; i++)
+		CHECK_EQUAL(traps[i], TRAP_GP);
+	CHECK_EQUAL(*(volatile uint32_t *)GUARDED, before);
+}
+
 /* linux_entry.S: to the reset vector, as Linux reboots through the BIOS. */
 void reset_vector(void);
 
@@ -212,6 +264,8 @@ int guest_main(void)
 		check_input();
 	if (guest_has_option("vtl1"))
 		check_warden();
+	if (guest_has_option("second"))
+		check_second();
 	print("powers off\n");
 	out8(SLEEP_CONTROL, SLEEP_S5);
 	return GUEST_EXIT_FAILED;
