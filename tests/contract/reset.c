@@ -3,6 +3,7 @@
  * A reset by the VMM in the middle of an instruction, and the guest run again: what KVM would still
  * have done of the old guest's instruction does not happen to the new one.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include "hv/vsm.h"
 #include "registers/architecture.h"
@@ -79,9 +80,15 @@ static void stop(struct machine *m)
 	assert_int_equal(OP(m->w, close_fd, m->vm_fd), 0);
 }
 
+/* -EINTR may be spurious. */
 static void expect_io(struct machine *m, unsigned vtl, uint16_t port)
 {
-	assert_int_equal(vsm_vcpu_run(m->vp, &m->run), 0);
+	int r;
+
+	do
+		r = vsm_vcpu_run(m->vp, &m->run);
+	while (r == -EINTR);
+	assert_int_equal(r, 0);
 	assert_int_equal(vsm_vcpu_active_vtl(m->vp), vtl);
 	assert_int_equal(m->run->exit_reason, KVM_EXIT_IO);
 	assert_int_equal(m->run->io.port, port);
