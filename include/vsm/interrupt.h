@@ -21,8 +21,8 @@ struct vsm_partition;
  * Where VTL0 has KVM's local APIC this is KVM_SIGNAL_MSI. A message no APIC accepts is lost, as on
  * a PC.
  *
- * -EINVAL partition is NULL, no such VTL, an address outside 0xfeexxxxx, a level-triggered message;
- * errors of KVM_SIGNAL_MSI
+ * -EINVAL partition is NULL, no such VTL, an address outside 0xfee00000-0xfeefffff, a
+ * level-triggered message; errors of KVM_SIGNAL_MSI
  *
  * Rests on: Linux Documentation/virt/kvm/api.rst, 4.70 KVM_SIGNAL_MSI and KVM_CAP_X2APIC_API.
  */
