@@ -77,6 +77,12 @@ static bool software_interrupt(const struct insn_parsed *p, uint8_t *vector)
 	}
 }
 
+static bool is_undefined(const struct insn_parsed *p)
+{
+	return p->info.mnemonic == ZYDIS_MNEMONIC_UD0 || p->info.mnemonic == ZYDIS_MNEMONIC_UD1 ||
+	       p->info.mnemonic == ZYDIS_MNEMONIC_UD2;
+}
+
 static bool loads_ss(const struct insn_parsed *p)
 {
 	const ZydisDecodedOperand *to = &p->operands[0];
@@ -129,6 +135,7 @@ void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct ins
 	memcpy(insn->bytes, bytes, p->info.length);
 	insn->rep = insn_repeats(p);
 	insn->fpu = uses_fpu(p);
+	insn->undefined = is_undefined(p);
 	insn->unbounded = is_unbounded(p);
 	insn->interrupt = software_interrupt(p, &insn->vector);
 }

@@ -10,6 +10,7 @@
  *   viewer.c   a VTL's processor as these see it: modes, code bytes, pages of an access
  *   walk.c     guest page tables -> GPA, and the accesses the walk itself makes
  *   deliver.c  the accesses of an event's delivery
+ *   failure.c  an internal error -> the event whose delivery KVM gave up
  *   locate.c   EFAULT / internal error -> the first access the VTL's limits forbid
  *   mmio.c     MMIO exit -> the same, and the pre-instruction state
  *   retired.c  a store KVM retired: shown as not yet executed, finished later if allowed
@@ -52,6 +53,7 @@ struct insn {
 	bool fpu;	/* x87, MMX, SSE or AVX state takes part */
 	bool interrupt; /* delivers `vector` through the IDT: INT n and the like */
 	uint8_t vector;
+	bool undefined; /* UD2 and its like */
 	bool unbounded; /* a debug trap behind it comes too late, or not at all */
 	struct insn_access accesses[INSN_ACCESSES];
 	uint8_t access_count;
@@ -108,7 +110,7 @@ int insn_find_retired_store(const struct retired_query *q, enum retired_where wh
 struct walk_table {
 	gpa_t entry;
 	uint64_t value; /* of the entry, as read */
-	bool updated; /* the processor would set its accessed or dirty bit */
+	bool updated;	/* the processor would set its accessed or dirty bit */
 };
 
 struct walk_result {
@@ -178,12 +180,12 @@ struct violation {
 	 * opened is more than its limits give (a fetch, or a store to a table the processor walks).
 	 */
 	bool allowed_here;
-	bool guessed; /* allowed_here, and none of the pages is known to be closed */
-	bool served;  /* MMIO: memory answered it; re-enter the VTL */
-	bool overlay; /* an overlay page's own permissions forbid it: #GP (TLFS
+	bool guessed;	/* allowed_here, and none of the pages is known to be closed */
+	bool served;	/* MMIO: memory answered it; re-enter the VTL */
+	bool overlay;	/* an overlay page's own permissions forbid it: #GP (TLFS
 			 hypercall-interface.md). MMIO: the registers are those before it */
 	bool unbounded; /* of the instruction, as in struct insn */
-	bool delivers;		 /* what needs the pages is the delivery of `vector` */
+	bool delivers;	/* what needs the pages is the delivery of `vector` */
 	uint8_t vector;
 	uint8_t open_count;
 	struct violation_page open[VIOLATION_PAGES];

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "intercept/failure.h"
 #include "intercept/search.h"
 #include "vcpu/vcpu.h"
 
@@ -150,7 +151,8 @@ static enum verdict check_fetch(struct search *s, struct insn *insn, int *decode
 		if (*decoded != -EINVAL)
 			return PASSES;
 	}
-	return ENDS; /* #UD */
+	s->undefined = true;
+	return ENDS;
 }
 
 /* The lowest VTL that restricts this one; 0: none. */
@@ -202,6 +204,7 @@ static enum verdict check_instruction(struct search *s)
 		return verdict;
 	violation_describe(s->v, &insn);
 	s->v->unbounded = insn.unbounded;
+	s->undefined = insn.undefined;
 	for (unsigned i = 0; i < insn.access_count; i++) {
 		verdict = search_access(s, &insn.accesses[i]);
 		if (verdict != PASSES)
@@ -229,7 +232,10 @@ static void open_touched(struct search *s)
 /* The exit says that KVM could not emulate an instruction; it may have queued #UD for that. */
 static bool emulation_failed(const struct vsm_vcpu *vp)
 {
-	return vp->vtls[vp->active_vtl].cpu.run->exit_reason == KVM_EXIT_INTERNAL_ERROR;
+	const struct kvm_run *run = vp->vtls[vp->active_vtl].cpu.run;
+
+	return run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	       run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
 }
 
 static void drop_emulation_failure(struct vsm_vcpu *vp, struct kvm_vcpu_events *events)
@@ -246,19 +252,79 @@ static void drop_emulation_failure(struct vsm_vcpu *vp, struct kvm_vcpu_events *
 	vtl_cpu_dirty(cpu, CPU_EVENTS);
 }
 
-/* An event that KVM has yet to deliver is what the processor was doing. */
-static enum verdict check(struct search *s, const struct vsm_vcpu *vp,
-			  const struct kvm_vcpu_events *events)
+static bool explains(const struct search *s, enum verdict verdict)
 {
-	if (emulation_failed(vp))
-		return check_instruction(s);
+	return verdict == CAUGHT || s->v->overlay || s->v->open_count;
+}
+
+static void start_over(struct search *s)
+{
+	memset(s->v, 0, sizeof(*s->v));
+	s->touched_count = 0;
+	s->outside = s->undefined = false;
+}
+
+/* INT n is at RIP, unless somebody moved that. */
+static enum verdict check_software_interrupt(struct search *s, uint8_t vector)
+{
+	enum verdict verdict = check_instruction(s);
+
+	if (explains(s, verdict))
+		return verdict;
+	start_over(s);
+	return check_delivery(s, vector, false);
+}
+
+/* An event that KVM has yet to deliver is what the processor was doing. */
+static enum verdict check(struct search *s, const struct kvm_vcpu_events *events)
+{
 	if (events->exception.injected)
 		return check_delivery(s, events->exception.nr, events->exception.has_error_code);
 	if (events->nmi.injected)
 		return check_delivery(s, VECTOR_NMI, false);
+	if (events->interrupt.injected && events->interrupt.soft)
+		return check_software_interrupt(s, events->interrupt.nr);
 	if (events->interrupt.injected)
 		return check_delivery(s, events->interrupt.nr, false);
 	return check_instruction(s);
+}
+
+/*
+ * KVM could not emulate the instruction at RIP: for what that does, or because an event could not
+ * be delivered there. *lost becomes the exception that KVM has forgotten then.
+ */
+static enum verdict check_failure(struct search *s, const struct vsm_vcpu *vp,
+				  struct failure_event *lost)
+{
+	struct failure_event event;
+	enum verdict verdict;
+
+	if (failure_event(vp->vtls[vp->active_vtl].cpu.run, &event)) {
+		verdict = check_delivery(s, event.vector, event.has_error_code);
+		if (explains(s, verdict)) {
+			*lost = event;
+			return verdict;
+		}
+		start_over(s);
+	}
+	verdict = check_instruction(s);
+	if (explains(s, verdict) || !s->undefined)
+		return verdict;
+	/* An exception of its own that needs no decoding: UD2 and the like. */
+	return check_delivery(s, VECTOR_UD, false);
+}
+
+/* The exception is what the processor goes on with. Without knowing it, the instruction is. */
+static void queue_again(struct vsm_vcpu *vp, struct kvm_vcpu_events *events,
+			const struct failure_event *lost)
+{
+	if (!lost->known)
+		return;
+	events->exception.injected = 1;
+	events->exception.nr = lost->vector;
+	events->exception.has_error_code = lost->has_error_code;
+	events->exception.error_code = lost->error_code;
+	vtl_cpu_dirty(&vcpu_active(vp)->cpu, CPU_EVENTS);
 }
 
 int intercept_refuse(struct vsm_vcpu *vp, struct violation *v)
@@ -276,6 +342,8 @@ int intercept_refuse(struct vsm_vcpu *vp, struct violation *v)
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 {
 	struct search s = {.v = v};
+	struct failure_event lost = {.known = false};
+	bool failed = emulation_failed(vp);
 	struct kvm_vcpu_events *events;
 	enum verdict verdict;
 	int r = viewer_init(&s.w, vp);
@@ -285,17 +353,19 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 		r = vtl_cpu_events(&vcpu_active(vp)->cpu, &events);
 	if (r)
 		return r;
-	verdict = check(&s, vp, events);
+	verdict = failed ? check_failure(&s, vp, &lost) : check(&s, events);
 	if (verdict == PASSES && s.outside)
 		verdict = OUTSIDE;
 	if (verdict != CAUGHT && !v->overlay) {
-		if (verdict != OUTSIDE && !v->open_count && !emulation_failed(vp))
+		if (verdict != OUTSIDE && !v->open_count && !failed)
 			open_touched(&s);
 		v->allowed_here = v->open_count;
 	} else {
 		v->open_count = 0;
 	}
-	if (emulation_failed(vp) && (v->setter || v->allowed_here || v->overlay))
+	if (failed && (v->setter || v->allowed_here || v->overlay)) {
 		drop_emulation_failure(vp, events);
+		queue_again(vp, events, &lost);
+	}
 	return 0;
 }

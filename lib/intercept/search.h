@@ -18,7 +18,8 @@ struct search {
 	/* Every page touched, with the access it needs at least. */
 	struct violation_page touched[VIOLATION_PAGES];
 	uint8_t touched_count;
-	bool outside; /* something no VTL limits is reached as well: the VMM's */
+	bool outside;	/* something no VTL limits is reached as well: the VMM's */
+	bool undefined; /* the instruction is #UD, whatever it touches */
 };
 
 /* One access, page by page: the walk of the guest's tables, then the access itself. */

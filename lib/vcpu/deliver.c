@@ -27,7 +27,7 @@ struct delivery {
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
 	struct kvm_vcpu_events *events;
-	bool software; /* INT n, nothing is queued */
+	bool software; /* INT n; KVM may have queued it */
 	uint8_t gate[16];
 	uint8_t code[8]; /* descriptor */
 	unsigned cpl;
@@ -198,7 +198,7 @@ int window_deliver(struct vsm_vcpu *vp, const struct violation *v)
 	if (r)
 		return r;
 	d.software = !d.events->exception.injected && !d.events->nmi.injected &&
-		     !d.events->interrupt.injected;
+		     (!d.events->interrupt.injected || d.events->interrupt.soft);
 	if (v->unbounded || !(d.sregs->efer & CPU_EFER_LMA) || read_tables(&d) ||
 	    !address_valid(target(&d), true, d.sregs->cr4) || stack_pointer(&d, &sp) ||
 	    push_frame(&d, &sp))
@@ -208,8 +208,7 @@ int window_deliver(struct vsm_vcpu *vp, const struct violation *v)
 	d.regs->rflags &=
 		~(FLAGS_ENTRY_CLEARS | ((d.gate[5] & 0xf) == GATE_INTERRUPT ? CPU_RFLAGS_IF : 0));
 	enter_ring(&d);
-	if (!d.software)
-		forget_event(d.events);
+	forget_event(d.events);
 	/* Written in any case: KVM does not tell of software interrupts and exceptions it queued. */
 	vtl_cpu_dirty(cpu, CPU_REGS | CPU_SREGS | CPU_EVENTS);
 	return 0;

@@ -190,15 +190,20 @@ static int emulation_failure(struct vsm_vcpu *vp)
 int exit_internal_error(struct vsm_vcpu *vp)
 {
 	const struct kvm_run *run = vcpu_active(vp)->cpu.run;
+	bool emulation_failed = run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
 	struct violation v = {0};
 	int r;
 
-	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
+	/* Linux 6.14 says so itself when it cannot reach what a delivery needs; kvm_intel always
+	 * has. */
+	if (!emulation_failed && run->internal.suberror != KVM_INTERNAL_ERROR_DELIVERY_EV)
 		return EXIT_TO_VMM;
 	r = locate(vp, &v);
 	if (r)
 		return r;
-	return explains_nothing(&v) ? emulation_failure(vp) : violation_handle(vp, &v);
+	if (!explains_nothing(&v) && !v.guessed)
+		return violation_handle(vp, &v);
+	return emulation_failed ? emulation_failure(vp) : EXIT_TO_VMM;
 }
 
 /*
