@@ -61,7 +61,7 @@ void smp_apic(void)
  * RAX and RCX are not kept by a VTL switch itself (TLFS vsm.md, "VTL Return"): a VTL that was
  * entered by an interrupt has to give them back.
  */
-static void hold_registers(void)
+void smp_hold_registers(void)
 {
 	uint64_t a = 0x1111, c = 0x2222, d = 0x3333;
 
@@ -80,7 +80,7 @@ static void hold_registers(void)
 static void take(unsigned vtl)
 {
 	smp_taken[vtl][smp_index()]++;
-	hold_registers();
+	smp_hold_registers();
 	wrmsr(MSR_X2APIC_EOI, 0);
 }
 
@@ -159,7 +159,7 @@ uint64_t vtl_entered(struct vtl_frame *f)
 	return RETURN_RESTORES;
 }
 
-static void run_vtl1(void (*fn)(uint64_t arg), uint64_t arg)
+void smp_call(void (*fn)(uint64_t arg), uint64_t arg)
 {
 	struct vtl_frame f = {.r8 = (uint64_t)fn, .r9 = arg};
 
@@ -243,7 +243,7 @@ void smp_main(unsigned vp)
 		}
 		interrupts_on();
 		if (w->vtl)
-			run_vtl1(w->fn, w->arg);
+			smp_call(w->fn, w->arg);
 		else
 			w->fn(w->arg);
 		interrupts_off();
@@ -271,7 +271,7 @@ void smp_run(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg)
 		smp_run_begin(vp, vtl, fn, arg);
 		smp_run_end(vp);
 	} else if (vtl) {
-		run_vtl1(fn, arg);
+		smp_call(fn, arg);
 	} else {
 		fn(arg);
 	}

@@ -56,6 +56,12 @@ void smp_run(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg);
 void smp_run_begin(unsigned vp, unsigned vtl, void (*fn)(uint64_t arg), uint64_t arg);
 void smp_run_end(unsigned vp);
 
+/* A VTL call: fn(arg) in VTL1 of the caller, which is in VTL0. */
+void smp_call(void (*fn)(uint64_t arg), uint64_t arg);
+
+/* Holds registers for a while, and ends the guest if another VTL did not leave them alone. */
+void smp_hold_registers(void);
+
 /* Does nothing: the first VTL call of a processor, which sets its VTL1 up. */
 void smp_enter(uint64_t arg);
 
