@@ -56,6 +56,15 @@ trap_common:
 	add	$16, %rsp
 	iretq
 
+	/* void trap_halt(void), and where its HLT is: see trap_dispatch(). */
+	.globl trap_halt, trap_halt_hlt
+trap_halt:
+	sti
+trap_halt_hlt:
+	hlt
+	cli
+	ret
+
 	/*
 	 * int trap_try(void (*fn)(void *), void *arg, struct trap *trap)
 	 * What trap_context points to is a struct trap_context.

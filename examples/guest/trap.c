@@ -33,7 +33,7 @@ struct trap_context *trap_context;
 void trap_dispatch(struct trap_frame *frame);
 void trap_unwind(int vector) __attribute__((noreturn));
 
-extern char trap_entries[256][16];
+extern char trap_entries[256][16], trap_halt_hlt[];
 extern char trap_stack_top[];
 extern uint64_t guest_gdt[], guest_gdt_end[];
 
@@ -91,11 +91,23 @@ static void die(const struct trap_frame *f)
 	guest_exit(GUEST_EXIT_TRAP);
 }
 
+/*
+ * No interrupt comes between STI and HLT on a processor. Some emulators forget that when the VP
+ * leaves the guest there (QEMU's SVM: tests/stock/README.md), and the HLT would then wait for the
+ * next interrupt, which may never come.
+ */
+static void end_halt(struct trap_frame *f)
+{
+	if (f->rip == (uint64_t)trap_halt_hlt)
+		f->rip++;
+}
+
 void trap_dispatch(struct trap_frame *f)
 {
 	struct trap *t;
 
 	if (handlers[f->vector]) {
+		end_halt(f);
 		handlers[f->vector](f);
 		return;
 	}

@@ -31,6 +31,12 @@ void trap_setup(void);
 void trap_handle(uint8_t vector, trap_handler handler);
 
 /*
+ * With interrupts off: halts until one has been taken, and comes back with them off. One that waits
+ * already ends it at once.
+ */
+void trap_halt(void);
+
+/*
  * Calls fn(arg). Returns -1, or the vector of the exception that ended it (*trap says more, if not
  * NULL).
  */

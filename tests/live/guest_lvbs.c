@@ -392,7 +392,7 @@ void smp_main(unsigned vp)
 	aps[vp].started = true;
 	for (;;) {
 		if (!aps[vp].fn) {
-			__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+			trap_halt();
 			continue;
 		}
 		aps[vp].fn();

@@ -175,7 +175,7 @@ static void preempts_halted(void)
 	request(REQUEST_ARM, 5 * MS);
 	arm(0, 200 * MS);
 	while (!ticks[0])
-		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+		trap_halt();
 	CHECK_EQUAL(ticks[1], 1);
 	CHECK(tick_time[1] < tick_time[0]);
 }

@@ -39,7 +39,7 @@ void smp_on_first_entry(unsigned vp)
 	vtl0_was_first |= smp_started(vp);
 	entered[vp]++;
 	while (vp == SMP_VPS - 1)
-		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+		trap_halt();
 }
 
 static void request(void (*fn)(uint64_t), unsigned vp)

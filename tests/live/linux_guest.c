@@ -144,7 +144,7 @@ static void await_line(void)
 {
 	interrupts_off();
 	while (!length || line[length - 1] != '\n')
-		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+		trap_halt();
 }
 
 static void check_input(void)
@@ -165,7 +165,7 @@ static void echo(void)
 	for (;;) {
 		interrupts_off();
 		while (!length)
-			__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+			trap_halt();
 		for (unsigned i = 0; i < length; i++)
 			print("<%x>", (unsigned char)line[i]);
 		length = 0;

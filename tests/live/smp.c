@@ -238,7 +238,7 @@ void smp_main(unsigned vp)
 	started[vp] = true;
 	for (;;) {
 		if (!w->fn) {
-			__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+			trap_halt();
 			continue;
 		}
 		interrupts_on();
