@@ -143,6 +143,16 @@ static void fail(struct cpu *c, int error)
 	}
 }
 
+static void report_if_asked(struct cpu *c)
+{
+	unsigned reports = atomic_load(&c->machine->reports);
+
+	if (c->reported == reports)
+		return;
+	c->reported = reports;
+	report_state(c);
+}
+
 void *cpu_thread(void *arg)
 {
 	struct cpu *c = arg;
@@ -151,6 +161,7 @@ void *cpu_thread(void *arg)
 
 	while (!atomic_load(&c->machine->ended)) {
 		r = vsm_vcpu_run(c->vcpu, &run);
+		report_if_asked(c);
 		if (r == 0)
 			handle(c, run);
 		else if (r == -EAGAIN) /* waits for INIT and SIPI */

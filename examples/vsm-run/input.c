@@ -51,12 +51,28 @@ static void wait_for_byte(struct machine *m)
 	pthread_mutex_unlock(&m->devices);
 }
 
+/* Here, and not in the signal's handler, which may use nothing that takes a lock. */
+static void report(struct machine *m)
+{
+	report_waits(m);
+	for (unsigned i = 0; i < m->options->cpus; i++)
+		vsm_vcpu_kick(m->cpus[i].vcpu);
+	if (atomic_load(&m->last_report))
+		machine_end(m, STATUS_SIGNAL);
+}
+
 static void *input_thread(void *arg)
 {
 	struct machine *m = arg;
+	unsigned reports = 0;
 
-	while (!atomic_load(&m->ended))
+	while (!atomic_load(&m->ended)) {
 		wait_for_byte(m);
+		if (atomic_load(&m->reports) == reports)
+			continue;
+		reports = atomic_load(&m->reports);
+		report(m);
+	}
 	return NULL;
 }
 

@@ -327,6 +327,14 @@ void machine_end(struct machine *m, int status)
 		vsm_vcpu_kick(m->cpus[i].vcpu);
 }
 
+void machine_report(struct machine *m, bool last)
+{
+	if (last)
+		atomic_store(&m->last_report, true);
+	atomic_fetch_add(&m->reports, 1);
+	input_wake(&m->input);
+}
+
 static int start_threads(struct machine *m)
 {
 	int r = 0;

@@ -24,6 +24,7 @@ struct cpu {
 	pthread_t thread;
 	bool has_thread;
 	atomic_ullong halt_runs; /* its count of entries into the guest as it halted for good */
+	unsigned reported;	 /* of the machine's reports, those it has given its part to */
 };
 
 struct machine {
@@ -43,6 +44,8 @@ struct machine {
 	struct hvtest hvtest;
 	struct input input;
 
+	atomic_uint reports; /* asked for so far */
+	atomic_bool last_report;
 	atomic_bool ended;
 	atomic_int status; /* valid once ended */
 };
@@ -57,6 +60,12 @@ int machine_run(struct machine *m);
 
 /* Ends the machine: the first status stays. Any thread, and signal handlers. */
 void machine_end(struct machine *m, int status);
+
+/*
+ * Has the input thread tell what every processor is doing, and each processor its registers; last:
+ * the machine ends with it. Any thread, and signal handlers.
+ */
+void machine_report(struct machine *m, bool last);
 
 /* Whatever there is; after it the machine may be closed again. */
 void machine_close(struct machine *m);
@@ -74,8 +83,9 @@ void report_trace(void *machine, const struct vsm_trace_event *event); /* report
 void report_log(void *machine, enum vsm_log_level level, const char *line);
 void report_stats(const struct machine *m);
 int report_probe(const struct options *o);
-void report_missing(int kvm_fd); /* the needed capabilities the host lacks */
-void report_state(const struct cpu *cpu); /* registers and code where it is */
+void report_missing(int kvm_fd);	    /* the needed capabilities the host lacks */
+void report_state(const struct cpu *cpu);   /* registers and code where it is */
+void report_waits(const struct machine *m); /* what each processor does and waits for */
 
 /* Opens the KVM device, or says why not. */
 int open_kvm(const char *path);

@@ -7,7 +7,7 @@
 /* For the signal handlers, which have no other way to it; set only while the machine runs. */
 static struct machine *_Atomic running;
 
-static void on_signal(int signal)
+static void on_end(int signal)
 {
 	struct machine *m = atomic_load(&running);
 
@@ -16,13 +16,22 @@ static void on_signal(int signal)
 		machine_end(m, STATUS_SIGNAL);
 }
 
+static void on_report(int signal)
+{
+	struct machine *m = atomic_load(&running);
+
+	if (m)
+		machine_report(m, signal == SIGTERM);
+}
+
 static void watch_signals(struct machine *m)
 {
-	struct sigaction end = {.sa_handler = on_signal};
+	struct sigaction end = {.sa_handler = on_end}, report = {.sa_handler = on_report};
 
 	atomic_store(&running, m);
 	sigaction(SIGINT, &end, NULL);
-	sigaction(SIGTERM, &end, NULL);
+	sigaction(SIGTERM, &report, NULL);
+	sigaction(SIGUSR2, &report, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 

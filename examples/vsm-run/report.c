@@ -219,7 +219,18 @@ void report_missing(int kvm_fd)
 			    probe.entries[i].name, probe.entries[i].since);
 }
 
-/* --- a crash --- */
+/* --- a crash, or a guest that does not go on --- */
+
+void report_waits(const struct machine *m)
+{
+	char text[2048];
+
+	for (unsigned i = 0; i < m->options->cpus; i++)
+		if (vsm_vcpu_text(m->cpus[i].vcpu, text, sizeof(text)) >= 0)
+			fputs(text, stderr);
+		else
+			say("processor %u does not answer", i);
+}
 
 /* The bytes at RIP, up to the end of their page: which instruction it was. */
 static void report_code(const struct machine *m, int vcpu_fd, uint64_t linear)

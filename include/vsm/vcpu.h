@@ -137,6 +137,19 @@ VSM_API uint32_t vsm_vcpu_index(const struct vsm_vcpu *vcpu);
  * thread. */
 VSM_API int vsm_vcpu_get_stats(const struct vsm_vcpu *vcpu, struct vsm_vcpu_stats *stats);
 
+/*
+ * Writes what the VP is doing and what it waits for, NUL-terminated, cut to `room` bytes, for
+ * people who look into a guest that does not go on: a line for the VP and one for each of its VTLs,
+ * with RIP, what halts it, and the interrupts that wait or are in service in its local APIC. The
+ * VTL that KVM_RUN is running cannot be read meanwhile: kick the VP, and look at its registers when
+ * vsm_vcpu_run() has returned. The words may change with any version. Any thread; not from a
+ * signal handler.
+ *
+ * The length of the whole text, as snprintf(3); text may be NULL when room is 0. -EINVAL vcpu or
+ * text is NULL; -ETIMEDOUT another thread has kept the partition for a second
+ */
+VSM_API int vsm_vcpu_text(struct vsm_vcpu *vcpu, char *text, size_t room);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,29 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The probe's report as text. */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include "probe/probe.h"
-
-struct text {
-	char *at;
-	size_t room;
-	size_t length; /* of the whole text, whether it fits or not */
-};
-
-__attribute__((format(printf, 2, 3))) static void text_add(struct text *t, const char *format, ...)
-{
-	bool full = t->length >= t->room;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(full ? NULL : t->at + t->length, full ? 0 : t->room - t->length, format,
-		      args);
-	va_end(args);
-	if (n > 0)
-		t->length += (size_t)n;
-}
+#include "probe/text.h"
 
 static size_t text_entries(const struct vsm_probe *probe)
 {
