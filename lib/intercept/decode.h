@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What decode.c, operands.c and reverse.c share: an instruction as Zydis gives it. */
+/* What decode.c, operands.c, selectors.c and reverse.c share: an instruction as Zydis gives it. */
 #ifndef VSM_LIB_INTERCEPT_DECODE_H
 #define VSM_LIB_INTERCEPT_DECODE_H
 
@@ -20,6 +20,10 @@ int insn_parse(const struct insn_context *c, const uint8_t *bytes, size_t count,
  * told.
  */
 int insn_evaluate(const struct insn_context *c, const struct insn_parsed *p, struct insn *insn);
+
+/* selectors.c: the descriptors p reads, with insn's other loads there already. */
+void insn_add_selectors(const struct insn_context *c, const struct insn_parsed *p,
+			struct insn *insn);
 
 /* Copies length and bytes. */
 void insn_describe(const struct insn_parsed *p, const uint8_t *bytes, struct insn *insn);

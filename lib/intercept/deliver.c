@@ -16,15 +16,8 @@ static enum verdict read_system(struct search *s, uint64_t gva, void *buf, size_
 				.size = (uint16_t)size,
 				.access = MEM_READ,
 				.supervisor = true};
-	enum verdict verdict = search_access(s, &a);
-	struct walk_result result;
-	struct piece p;
 
-	for (size_t offset = 0; offset < size && verdict == PASSES; offset += p.len)
-		if (viewer_piece(&s->w, &a, offset, &p, &result, NULL) ||
-		    host_read(s->w.m, s->w.vtl, p.gpa, (uint8_t *)buf + offset, p.len))
-			verdict = OUTSIDE;
-	return verdict;
+	return search_read(s, &a, buf);
 }
 
 static enum verdict write_frame(struct search *s, uint64_t end, unsigned size)
@@ -54,11 +47,12 @@ struct descriptor {
 
 static enum verdict read_descriptor(struct search *s, uint16_t selector, struct descriptor *d)
 {
-	const struct kvm_sregs *sregs = s->w.context.sregs;
-	uint64_t table = selector & 4 ? sregs->ldt.base : sregs->gdt.base;
 	uint8_t bytes[8] = {0};
-	enum verdict verdict = read_system(s, table + (selector & 0xfff8), bytes, sizeof(bytes));
+	struct insn_access a;
+	enum verdict verdict = ENDS;
 
+	if (insn_descriptor(&s->w.context, selector, &a))
+		verdict = search_descriptor(s, &a, MARKS_ACCESSED, bytes);
 	d->base = number(bytes + 2, 3) | (uint64_t)bytes[7] << 24;
 	d->dpl = (bytes[5] >> 5) & 3;
 	d->conforming = bytes[5] & 4;

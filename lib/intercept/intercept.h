@@ -6,10 +6,12 @@
  *
  *   decode.c   instruction bytes -> an instruction (Zydis)
  *   operands.c its memory operands and implicit accesses
+ *   selectors.c descriptors an instruction reads, by selectors in registers and in memory
  *   reverse.c  a store that was emulated -> the instruction, and the registers before it
  *   viewer.c   a VTL's processor as these see it: modes, code bytes, pages of an access
  *   walk.c     guest page tables -> GPA, and the accesses the walk itself makes
  *   deliver.c  the accesses of an event's delivery
+ *   load.c     system structures, and descriptors by selectors in memory
  *   failure.c  an internal error -> the event whose delivery KVM gave up
  *   locate.c   EFAULT / internal error -> the first access the VTL's limits forbid
  *   mmio.c     MMIO exit -> the same, and the pre-instruction state
@@ -46,6 +48,15 @@ struct insn_access {
 
 #define INSN_ACCESSES 8
 
+/* What an instruction sets in a descriptor it reads (SDM vol. 3, 3.4.5.1 and 7.2.2). */
+enum insn_marks {
+	MARKS_NOTHING,
+	MARKS_ACCESSED, /* it loads a segment register */
+	MARKS_BUSY,	/* LTR */
+};
+
+#define INSN_SELECTORS 2
+
 struct insn {
 	uint8_t length;
 	uint8_t bytes[INSN_MAX];
@@ -57,6 +68,15 @@ struct insn {
 	bool unbounded; /* a debug trap behind it comes too late, or not at all */
 	struct insn_access accesses[INSN_ACCESSES];
 	uint8_t access_count;
+	/*
+	 * Where the selectors are whose descriptors it reads when it has made its loads; for one in
+	 * a register the descriptor is among the accesses. Of a far return, the second counts if the
+	 * first is for an outer ring and `outer` is popped then, or if `outer` has no size.
+	 */
+	gva_t selectors[INSN_SELECTORS];
+	uint8_t selector_count;
+	struct insn_access outer;
+	enum insn_marks marks;
 };
 
 /*
@@ -65,6 +85,9 @@ struct insn {
  */
 int insn_decode(const struct insn_context *c, const uint8_t *bytes, size_t count,
 		struct insn *insn);
+
+/* The access to the descriptor that a selector names in protected mode; false: it is null. */
+bool insn_descriptor(const struct insn_context *c, uint16_t selector, struct insn_access *a);
 
 /* --- reverse.c: pure --- */
 

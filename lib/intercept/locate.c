@@ -194,6 +194,29 @@ static enum verdict check_delivery(struct search *s, uint8_t vector, bool error_
 	return verdict;
 }
 
+/* Loads, the descriptors they lead to, stores. */
+static enum verdict check_operands(struct search *s, const struct insn *insn)
+{
+	bool loaded = false;
+
+	for (unsigned i = 0; i < insn->access_count; i++) {
+		const struct insn_access *a = &insn->accesses[i];
+		enum verdict verdict = PASSES;
+		uint8_t descriptor[8];
+
+		if (a->access == MEM_WRITE && !loaded) {
+			verdict = search_selectors(s, insn);
+			loaded = true;
+		}
+		if (verdict == PASSES)
+			verdict = a->supervisor ? search_descriptor(s, a, insn->marks, descriptor)
+						: search_access(s, a);
+		if (verdict != PASSES)
+			return verdict;
+	}
+	return loaded ? PASSES : search_selectors(s, insn);
+}
+
 static enum verdict check_instruction(struct search *s)
 {
 	struct insn insn;
@@ -205,11 +228,9 @@ static enum verdict check_instruction(struct search *s)
 	violation_describe(s->v, &insn);
 	s->v->unbounded = insn.unbounded;
 	s->undefined = insn.undefined;
-	for (unsigned i = 0; i < insn.access_count; i++) {
-		verdict = search_access(s, &insn.accesses[i]);
-		if (verdict != PASSES)
-			return verdict;
-	}
+	verdict = check_operands(s, &insn);
+	if (verdict != PASSES)
+		return verdict;
 	if (insn.interrupt)
 		return check_delivery(s, insn.vector, false);
 	return decoded ? catch_unknown(s) : PASSES;

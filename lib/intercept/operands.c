@@ -12,21 +12,12 @@
 /* Up to and with PKRU in the standard format (SDM vol. 1, 13.4.3; CPUID leaf 0xd). */
 #define XSAVE_AREA 2696
 
-#define FLAGS_DF   (UINT64_C(1) << 10)
-#define FLAGS_VM   (UINT64_C(1) << 17)
-
 /* Memory operands that are only hints or addresses: the instruction makes no access. */
 static const ZydisMnemonic no_access[] = {
 	ZYDIS_MNEMONIC_NOP,	   ZYDIS_MNEMONIC_INVLPG,      ZYDIS_MNEMONIC_PREFETCH,
 	ZYDIS_MNEMONIC_PREFETCHW,  ZYDIS_MNEMONIC_PREFETCHT0,  ZYDIS_MNEMONIC_PREFETCHT1,
 	ZYDIS_MNEMONIC_PREFETCHT2, ZYDIS_MNEMONIC_PREFETCHNTA, ZYDIS_MNEMONIC_PREFETCHWT1,
 	ZYDIS_MNEMONIC_CLDEMOTE,   ZYDIS_MNEMONIC_UD0,	       ZYDIS_MNEMONIC_UD1,
-};
-
-/* A register operand that selects a descriptor, which the processor reads from its table. */
-static const ZydisMnemonic reads_descriptor[] = {
-	ZYDIS_MNEMONIC_LAR,  ZYDIS_MNEMONIC_LSL, ZYDIS_MNEMONIC_VERR,
-	ZYDIS_MNEMONIC_VERW, ZYDIS_MNEMONIC_LTR, ZYDIS_MNEMONIC_LLDT,
 };
 
 static bool listed(ZydisMnemonic m, const ZydisMnemonic *list, size_t count)
@@ -197,50 +188,15 @@ static gva_t operand_address(const struct insn_context *c, const struct insn_par
 
 /* --- accesses --- */
 
-static int add(struct insn *insn, gva_t gva, unsigned size, enum mem_access access, bool supervisor)
+static int add(struct insn *insn, gva_t gva, unsigned size, enum mem_access access)
 {
 	if (!size)
 		return 0;
 	if (insn->access_count == INSN_ACCESSES)
 		return -ENOTSUP;
-	insn->accesses[insn->access_count++] = (struct insn_access){
-		.gva = gva, .size = (uint16_t)size, .access = access, .supervisor = supervisor};
+	insn->accesses[insn->access_count++] =
+		(struct insn_access){.gva = gva, .size = (uint16_t)size, .access = access};
 	return 0;
-}
-
-/* The descriptor a selector names; null selectors name none. */
-static int add_descriptor(const struct insn_context *c, struct insn *insn, uint16_t selector)
-{
-	const struct kvm_sregs *s = c->sregs;
-	uint64_t base = selector & 4 ? s->ldt.base : s->gdt.base;
-
-	if (!(selector & 0xfffc) || !cpu_protected(s) || (c->regs->rflags & FLAGS_VM))
-		return 0;
-	return add(insn, gva_from(base + (selector & 0xfff8)), 8, MEM_READ, true);
-}
-
-/* Descriptors the instruction loads by a selector that is in a register or in its bytes. */
-static int add_descriptors(const struct insn_context *c, const struct insn_parsed *p,
-			   struct insn *insn)
-{
-	const ZydisDecodedOperand *o = p->operands;
-	const ZydisDecodedOperand *source = NULL;
-	struct gpr g;
-
-	if (!p->info.operand_count)
-		return 0;
-	if (o[0].type == ZYDIS_OPERAND_TYPE_POINTER)
-		return add_descriptor(c, insn, o[0].ptr.segment);
-	if (LISTED(p->info.mnemonic, reads_descriptor))
-		source = p->info.operand_count > 1 && operand_writes(&o[0]) ? &o[1] : &o[0];
-	else if (p->info.mnemonic == ZYDIS_MNEMONIC_MOV &&
-		 o[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		 ZydisRegisterGetClass(o[0].reg.value) == ZYDIS_REGCLASS_SEGMENT)
-		source = &o[1];
-	if (!source || source->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-	    !gpr_of(source->reg.value, &g))
-		return 0;
-	return add_descriptor(c, insn, (uint16_t)gpr_read(c->regs, g));
 }
 
 /* ENTER level L > 0 copies L - 1 frame pointers and pushes L + 1 words in all. */
@@ -262,14 +218,14 @@ static int add_enter(const struct insn_context *c, const struct insn_parsed *p, 
 	if (level > 1) {
 		uint64_t frame = c->regs->rbp - (level - 1) * word;
 		int r = add(insn, linear(c->sregs, ZYDIS_REGISTER_SS, frame & width_mask(width)),
-			    (level - 1) * word, MEM_READ, false);
+			    (level - 1) * word, MEM_READ);
 
 		if (r)
 			return r;
 	}
 	return add(insn,
 		   linear(c->sregs, ZYDIS_REGISTER_SS, (c->regs->rsp - pushed) & width_mask(width)),
-		   pushed, MEM_WRITE, false);
+		   pushed, MEM_WRITE);
 }
 
 static bool counted_out(const struct insn_context *c, const struct insn_parsed *p)
@@ -295,7 +251,7 @@ static int add_operands(const struct insn_context *c, const struct insn_parsed *
 			return -ENOTSUP;
 		if (size == XSAVE_HEADER_END)
 			size = XSAVE_AREA;
-		r = add(insn, operand_address(c, p, o), size, access, false);
+		r = add(insn, operand_address(c, p, o), size, access);
 		if (r)
 			return r;
 	}
@@ -306,15 +262,16 @@ int insn_evaluate(const struct insn_context *c, const struct insn_parsed *p, str
 {
 	int r;
 
-	insn->access_count = 0;
+	insn->access_count = insn->selector_count = 0;
+	insn->marks = MARKS_NOTHING;
+	insn->outer.size = 0;
 	if (LISTED(p->info.mnemonic, no_access) || counted_out(c, p))
 		return 0;
 	if (p->info.mnemonic == ZYDIS_MNEMONIC_ENTER)
 		return add_enter(c, p, insn);
 	r = add_operands(c, p, insn, MEM_READ);
-	if (!r)
-		r = add_descriptors(c, p, insn);
-	if (!r)
-		r = add_operands(c, p, insn, MEM_WRITE);
-	return r;
+	if (r)
+		return r;
+	insn_add_selectors(c, p, insn);
+	return add_operands(c, p, insn, MEM_WRITE);
 }

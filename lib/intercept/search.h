@@ -25,6 +25,16 @@ struct search {
 /* One access, page by page: the walk of the guest's tables, then the access itself. */
 enum verdict search_access(struct search *s, const struct insn_access *a);
 
+/* The same for a load that passes, whose bytes go to buf. */
+enum verdict search_read(struct search *s, const struct insn_access *a, void *buf);
+
+/* A descriptor's load and its being marked. */
+enum verdict search_descriptor(struct search *s, const struct insn_access *a, enum insn_marks marks,
+			       uint8_t bytes[8]);
+
+/* The descriptors of the instruction's selectors in memory. */
+enum verdict search_selectors(struct search *s, const struct insn *insn);
+
 /* What the processor accesses to deliver an event through the IDT. */
 enum verdict search_delivery(struct search *s, uint8_t vector, bool error_code);
 

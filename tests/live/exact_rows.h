@@ -96,6 +96,7 @@ CODE(avx_store, "vmovups %ymm0, (%rbx)")
 CODE(jump, "jmp *%rbx")
 CODE(interrupt, "int $0x40")
 CODE(undefined, "ud2")
+CODE(iret, "iretq")
 CODE(load_segment, "mov %ax, %es")
 
 enum page {
@@ -123,6 +124,7 @@ enum row_flag {
 	DELIVERS = 1 << 10, /* the access is part of an event's delivery: a range, and no length */
 	BACKWARD = 1 << 11,
 	SELECTOR = 1 << 12, /* RAX is the selector of data */
+	FRAMED = 1 << 16,   /* the operand is an interrupt's frame, back to exact_leave */
 	SPILLS = 1 << 15,   /* a store that KVM retired has put a part into the next page */
 	LOSES = 1 << 13,    /* RAX and RDX are not known once the store is retired */
 };
@@ -276,6 +278,8 @@ static const struct row rows[] = {
 	ROW("delivery, exception's frame", undefined, .at = PAGE_SIZE - 64, .use = USE(RSP),
 	    WRITE_TO(CLOSED, PAGE_SIZE - 64 - 40),
 	    .flags = DELIVERS | NEED_NATIVE | NO_SKIP | NO_INJECT),
+	ROW("descriptors of an IRET", iret, .at = AT, .use = USE(RSP), READ_FROM(GDT, 8),
+	    .flags = FRAMED | NO_INJECT | NEED_NATIVE),
 	ROW("delivery, IDT", interrupt, .at = AT, .use = USE(RBX), READ_FROM(IDT, VECTOR * 16),
 	    .flags = DELIVERS | NO_INJECT | NEED_NATIVE),
 	ROW("delivery, exception, IDT", undefined, .at = AT, .use = USE(RBX),

@@ -217,6 +217,7 @@ static void fill_memory(const struct row *r)
 	static const uint8_t code[] = {0x48, 0xb8, 1,	2, 3, 4, 5, 6, 7, 8, /* mov to RAX */
 				       0x41, 0xff, 0xe7};		     /* jmp *%r15 */
 	uint64_t leave = (uint64_t)exact_leave;
+	const uint64_t frame[] = {leave, 8, FLAGS, address(r), 0x10};
 
 	for (unsigned w = 0; w < WINDOWS; w++)
 		for (int i = windows[w].first; i < windows[w].end; i += 8)
@@ -225,6 +226,8 @@ static void fill_memory(const struct row *r)
 		memcpy(closed + r->at, code, sizeof(code));
 	if (r->flags & RETURNS)
 		memcpy(closed + r->at, &leave, sizeof(leave));
+	if (r->flags & FRAMED)
+		memcpy(closed + r->at, frame, sizeof(frame));
 	table[0] = (uint64_t)closed | ENTRY;
 	if (r->flags & FRESH)
 		table[0] &= ~(uint64_t)A_BIT;
