@@ -22,8 +22,10 @@ enum exit_word {
 	WORDS,
 };
 
-#define SVM_EXIT_NPF	  0x400 /* APM vol. 2, appendix C */
-#define VMX_EPT_VIOLATION 48	/* SDM vol. 3, appendix C */
+#define SVM_EXIT_NPF	  0x400	    /* APM vol. 2, appendix C */
+#define NPF_WRITE	  (1u << 1) /* of its error code (APM vol. 2, 15.25.6) */
+#define NPF_FETCH	  (1u << 4)
+#define VMX_EPT_VIOLATION 48 /* SDM vol. 3, appendix C */
 #define VMX_EPT_MISCONFIG 49
 
 /* EXITINTINFO and IDT-vectoring information (APM vol. 2, 15.7.2; SDM vol. 3, 25.9.3). */
@@ -69,5 +71,18 @@ bool failure_event(const struct kvm_run *run, struct failure_event *event)
 	event->known = event->exception && (amd || !event->has_error_code);
 	if (event->has_error_code && amd)
 		event->error_code = (uint32_t)words[WORD_ERROR_CODE];
+	return true;
+}
+
+bool failure_access(const struct kvm_run *run, gpa_t *gpa, enum mem_access *access)
+{
+	const __u64 *words = exit_words(run);
+
+	if (!words || (uint32_t)words[WORD_REASON] != SVM_EXIT_NPF)
+		return false;
+	*gpa = gpa_from(words[WORD_INFO_2]);
+	*access = words[WORD_INFO_1] & NPF_WRITE   ? MEM_WRITE
+		  : words[WORD_INFO_1] & NPF_FETCH ? MEM_EXECUTE
+						   : MEM_READ;
 	return true;
 }

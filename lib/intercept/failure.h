@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <linux/kvm.h>
+#include "memory/memory.h"
 
 struct failure_event {
 	uint8_t vector;
@@ -17,5 +18,8 @@ struct failure_event {
 
 /* False: none is shown. The exit is KVM_EXIT_INTERNAL_ERROR, KVM_INTERNAL_ERROR_EMULATION. */
 bool failure_event(const struct kvm_run *run, struct failure_event *event);
+
+/* The access that made KVM emulate; false: it is not shown. For walks of tables it is a store. */
+bool failure_access(const struct kvm_run *run, gpa_t *gpa, enum mem_access *access);
 
 #endif

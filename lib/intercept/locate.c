@@ -164,6 +164,21 @@ static uint8_t lowest_setter(const struct viewer *w)
 	return 0;
 }
 
+/* The access KVM shows where it failed to emulate, if the limits forbid it. */
+static bool catch_shown(struct search *s)
+{
+	enum mem_access access;
+	uint8_t setter = 0;
+	gpa_t gpa;
+
+	if (!s->failed || !failure_access(s->failed, &gpa, &access) ||
+	    memory_allows(s->w.m, s->w.vtl, gpa_page(gpa), access, s->w.user, &setter) || !setter)
+		return false;
+	caught(s, setter, gpa, gva_from(0), access);
+	s->v->gva_valid = false;
+	return true;
+}
+
 /*
  * An instruction that made a forbidden access nobody can name: never let through. The GPA is 0 if
  * the guest's tables do not even say where the instruction is.
@@ -175,6 +190,8 @@ static enum verdict catch_unknown(struct search *s)
 
 	if (!setter)
 		return OUTSIDE;
+	if (catch_shown(s))
+		return CAUGHT;
 	if (walk(s->w.m, s->w.vtl, s->w.context.sregs, viewer_rip(&s->w), MEM_EXECUTE, s->w.user,
 		 &result, NULL))
 		result.gpa = gpa_from(0);
@@ -250,13 +267,17 @@ static void open_touched(struct search *s)
 	s->v->guessed = true;
 }
 
+static bool internal_error(const struct vsm_vcpu *vp)
+{
+	return vp->vtls[vp->active_vtl].cpu.run->exit_reason == KVM_EXIT_INTERNAL_ERROR;
+}
+
 /* The exit says that KVM could not emulate an instruction; it may have queued #UD for that. */
 static bool emulation_failed(const struct vsm_vcpu *vp)
 {
 	const struct kvm_run *run = vp->vtls[vp->active_vtl].cpu.run;
 
-	return run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
-	       run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
+	return internal_error(vp) && run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
 }
 
 static void drop_emulation_failure(struct vsm_vcpu *vp, struct kvm_vcpu_events *events)
@@ -273,9 +294,20 @@ static void drop_emulation_failure(struct vsm_vcpu *vp, struct kvm_vcpu_events *
 	vtl_cpu_dirty(cpu, CPU_EVENTS);
 }
 
+/* The processor may have met a table that it walks with a write access and may only be read. */
+static bool walks_closed(const struct search *s)
+{
+	for (unsigned i = 0; i < s->touched_count; i++)
+		if ((s->touched[i].prot & PROT_W) &&
+		    viewer_hardware(&s->w, s->touched[i].page) < KVM_MAP_READ_WRITE)
+			return true;
+	return false;
+}
+
 static bool explains(const struct search *s, enum verdict verdict)
 {
-	return verdict == CAUGHT || s->v->overlay || s->v->open_count;
+	return verdict == CAUGHT || s->v->overlay || s->v->open_count ||
+	       (verdict != OUTSIDE && walks_closed(s));
 }
 
 static void start_over(struct search *s)
@@ -311,28 +343,42 @@ static enum verdict check(struct search *s, const struct kvm_vcpu_events *events
 }
 
 /*
+ * KVM gave up an event's delivery. Without all there is to know of an exception the instruction
+ * has to be repeated, and nothing can be delivered in the place of the processor.
+ */
+static bool check_lost(struct search *s, const struct failure_event *event, enum verdict *verdict)
+{
+	*verdict = check_delivery(s, event->vector, event->has_error_code);
+	if (*verdict == CAUGHT || (explains(s, *verdict) && (event->known || !event->exception)))
+		return true;
+	start_over(s);
+	return false;
+}
+
+/*
  * KVM could not emulate the instruction at RIP: for what that does, or because an event could not
  * be delivered there. *lost becomes the exception that KVM has forgotten then.
  */
-static enum verdict check_failure(struct search *s, const struct vsm_vcpu *vp,
-				  struct failure_event *lost)
+static enum verdict check_failure(struct search *s, struct failure_event *lost)
 {
+	static const struct failure_event undefined = {
+		.vector = VECTOR_UD, .exception = true, .known = true};
 	struct failure_event event;
 	enum verdict verdict;
 
-	if (failure_event(vp->vtls[vp->active_vtl].cpu.run, &event)) {
-		verdict = check_delivery(s, event.vector, event.has_error_code);
-		if (explains(s, verdict)) {
-			*lost = event;
-			return verdict;
-		}
-		start_over(s);
+	if (failure_event(s->failed, &event) && check_lost(s, &event, &verdict)) {
+		*lost = event;
+		return verdict;
 	}
 	verdict = check_instruction(s);
-	if (explains(s, verdict) || !s->undefined)
+	if (explains(s, verdict))
 		return verdict;
 	/* An exception of its own that needs no decoding: UD2 and the like. */
-	return check_delivery(s, VECTOR_UD, false);
+	if (s->undefined && check_lost(s, &undefined, &verdict)) {
+		*lost = undefined;
+		return verdict;
+	}
+	return catch_shown(s) ? CAUGHT : verdict;
 }
 
 /* The exception is what the processor goes on with. Without knowing it, the instruction is. */
@@ -374,11 +420,13 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 		r = vtl_cpu_events(&vcpu_active(vp)->cpu, &events);
 	if (r)
 		return r;
-	verdict = failed ? check_failure(&s, vp, &lost) : check(&s, events);
+	s.failed = failed ? vp->vtls[vp->active_vtl].cpu.run : NULL;
+	verdict = failed ? check_failure(&s, &lost) : check(&s, events);
 	if (verdict == PASSES && s.outside)
 		verdict = OUTSIDE;
 	if (verdict != CAUGHT && !v->overlay) {
-		if (verdict != OUTSIDE && !v->open_count && !failed)
+		if (verdict != OUTSIDE && !v->open_count &&
+		    (!internal_error(vp) || walks_closed(&s)))
 			open_touched(&s);
 		v->allowed_here = v->open_count;
 	} else {

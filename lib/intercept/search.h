@@ -15,6 +15,7 @@ enum verdict {
 struct search {
 	struct viewer w;
 	struct violation *v;
+	const struct kvm_run *failed; /* the exit of a failed emulation; NULL: it is none */
 	/* Every page touched, with the access it needs at least. */
 	struct violation_page touched[VIOLATION_PAGES];
 	uint8_t touched_count;

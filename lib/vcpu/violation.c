@@ -201,7 +201,7 @@ int exit_internal_error(struct vsm_vcpu *vp)
 	r = locate(vp, &v);
 	if (r)
 		return r;
-	if (!explains_nothing(&v) && !v.guessed)
+	if (!explains_nothing(&v))
 		return violation_handle(vp, &v);
 	return emulation_failed ? emulation_failure(vp) : EXIT_TO_VMM;
 }

@@ -226,6 +226,63 @@ static void test_instruction(void **state)
 	assert_false(events(s)->exception.injected);
 }
 
+/* What is not found by decoding is told as KVM shows it: an access, without a GVA. */
+static void test_shown(void **state)
+{
+	static const struct {
+		uint64_t info_1, gpa;
+		enum mem_access access;
+	} rows[] = {
+		{4, DATA + 8, MEM_READ},   {6, DATA + 16, MEM_WRITE},
+		{0x14, DATA, MEM_EXECUTE}, {6, FREE, 0},
+		{6, SCENE_HOLE << 12, 0},
+	};
+	struct scene *s = *state;
+
+	scene_limit(s, STACK - 8, PROT_ALL);
+	scene_limit(s, DATA, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct kvm_run raw = error(KVM_INTERNAL_ERROR_EMULATION, NPF, 0, 0);
+		struct violation v;
+
+		raw.internal.data[4] = rows[i].info_1;
+		raw.internal.data[5] = rows[i].gpa;
+		v = locate(s, nop, sizeof(nop), &raw);
+		assert_false(v.gva_valid || v.allowed_here);
+		assert_int_equal(v.setter, rows[i].gpa - DATA < 4096);
+		if (!v.setter)
+			continue;
+		assert_int_equal(v.gpa.addr, rows[i].gpa);
+		assert_int_equal(v.access, rows[i].access);
+	}
+}
+
+/* Page tables that may only be read are walked with write accesses: what met them is stepped. */
+static void test_read_only_tables(void **state)
+{
+	const struct kvm_run none = error(KVM_INTERNAL_ERROR_EMULATION, NPF, 0, 0);
+	const struct kvm_run exception = npf(EXCEPTION | VECTOR_UD);
+	const struct kvm_run unknown = error(KVM_INTERNAL_ERROR_EMULATION, EPT,
+					     VALID | EXCEPTION | WITH_CODE | VECTOR_GP, 0);
+	struct scene *s = *state;
+	struct violation v;
+
+	scene_limit(s, STACK - 8, PROT_ALL);
+	scene_limit(s, PT, READ_ONLY);
+	v = locate(s, nop, sizeof(nop), &none);
+	assert_true(v.allowed_here && v.guessed);
+	assert_false(v.setter || v.delivers);
+	v = locate(s, nop, sizeof(nop), &exception);
+	assert_true(v.allowed_here && v.guessed && v.delivers);
+	assert_int_equal(v.vector, VECTOR_UD);
+	assert_true(events(s)->exception.injected);
+	/* Nobody could deliver it right: the instruction comes again. */
+	events(s)->exception.injected = 0;
+	v = locate(s, nop, sizeof(nop), &unknown);
+	assert_true(v.allowed_here && v.guessed);
+	assert_false(v.delivers || events(s)->exception.injected);
+}
+
 /* Linux 6.14 and kvm_intel: the event is still queued. */
 static void test_delivery_error(void **state)
 {
@@ -266,8 +323,10 @@ static void test_software_interrupt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_exception),	   TEST(test_interrupt),	  TEST(test_intel),
-		TEST(test_undefined),	   TEST(test_not_believed),	  TEST(test_instruction),
+		TEST(test_exception),	   TEST(test_interrupt),
+		TEST(test_intel),	   TEST(test_undefined),
+		TEST(test_not_believed),   TEST(test_instruction),
+		TEST(test_shown),	   TEST(test_read_only_tables),
 		TEST(test_delivery_error), TEST(test_software_interrupt),
 	};
 
