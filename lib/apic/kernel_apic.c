@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM's local APICs: messages to them (Intel SDM 3A, "Message Signalled Interrupts"), and AutoEOI.
+ * KVM's local APICs: messages to them (Intel SDM 3A, "Message Signalled Interrupts"), and AutoEOI,
+ * which a local APIC does not have.
  *
- * An interrupt is ended with the EOI register, which only ever clears the bit of the highest vector
- * in service. KVM_SET_LAPIC could clear any bit, but writes the IRR too: an interrupt that a device
- * or another VP raises between KVM_GET_LAPIC and it would be lost.
+ * With its Hyper-V interface KVM has it nevertheless: a vector that a SINT of KVM's own SynIC names
+ * with AutoEOI does not go in service (kernel: kvm_get_apic_interrupt()). The SINTs there are
+ * written from outside, and nothing else of that SynIC is used.
+ *
+ * Without it the vector never enters KVM's APIC. It waits here until the vCPU can take it, and is
+ * then queued behind the APIC (KVM_SET_VCPU_EVENTS), as an interrupt that has been acknowledged
+ * already. KVM does not tell when that is: the VP comes out to look.
  */
 #include "apic/kernel_apic.h"
 
@@ -15,6 +20,7 @@
 #include "msr/synthetic.h"
 #include "partition/hold.h"
 #include "registers/msr.h"
+#include "synic/synic.h"
 #include "vcpu/vcpu.h"
 
 #define MSI_ADDRESS    UINT32_C(0xfee00000)
@@ -37,141 +43,221 @@ int kernel_apic_signal(struct vsm_partition *p, const struct lapic_ipi *message)
 	return p->host->ops->signal_msi(p->host, partition_space(p, 0)->vm_fd, &msi);
 }
 
-/* --- AutoEOI --- */
+/* --- AutoEOI by KVM's SynIC --- */
 
-#define PAGE_ISR   0x100
-#define PAGE_IRR   0x200
-#define PAGE_STEP  0x10
-#define X2APIC_EOI 0x80b
-#define WORDS	   8
+int kernel_apic_init(struct vsm_vcpu *vp)
+{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_HYPERV_SYNIC2};
+	const struct kvm_host *h = vp->partition->host;
+	struct kernel_apic *k = &vp->kernel_apic;
 
-/* How long a vector may stay in service, and how seldom one that KVM cannot deliver is asked after. */
+	for (unsigned i = 0; i < SYNIC_SINTS; i++)
+		k->sints[i] = SINT_MASKED;
+	k->look_ns = KVM_NEVER;
+	if (h->ops->check_extension(h, partition_space(vp->partition, 0)->vm_fd, cap.cap) <= 0)
+		return 0;
+	k->synic = true;
+	return h->ops->enable_cap(h, vp->vtls[0].cpu.fd, &cap);
+}
+
+void kernel_apic_sints_changed(struct vsm_vcpu *vp)
+{
+	vp->kernel_apic.attend |= vp->kernel_apic.synic;
+}
+
+/* Others are not KVM's business: it would look for them at each EOI. */
+static uint64_t wanted_sint(uint64_t sint)
+{
+	if ((sint & (SINT_MASKED | SINT_POLLING)) || !(sint & SINT_AUTO_EOI))
+		return SINT_MASKED;
+	return sint & (SINT_VECTOR | SINT_AUTO_EOI);
+}
+
+static int tell_sints(struct vsm_vcpu *vp)
+{
+	struct kernel_apic *k = &vp->kernel_apic;
+
+	for (unsigned i = 0; i < SYNIC_SINTS; i++) {
+		uint64_t wanted = wanted_sint(vp->vtls[0].synic.sint[i]);
+		int r;
+
+		if (wanted == k->sints[i])
+			continue;
+		r = vtl_cpu_write_msr(&vp->vtls[0].cpu, HV_MSR_SINT0 + i, wanted);
+		if (r)
+			return r;
+		k->sints[i] = wanted;
+	}
+	k->attend = false;
+	return 0;
+}
+
+/* --- AutoEOI without it --- */
+
+#define PAGE_TPR  0x80
+#define PAGE_SPIV 0xf0
+#define PAGE_ISR  0x100
+#define PAGE_IRR  0x200
+#define PAGE_STEP 0x10
+#define WORDS	  8
+
+/* How soon, and how seldom, a vector that cannot be delivered is looked at again. */
 #define INTERVAL_MIN_NS UINT64_C(100000)
 #define INTERVAL_MAX_NS UINT64_C(12800000)
 
-static uint32_t word(const struct kvm_lapic_state *s, unsigned page, unsigned i)
-{
-	uint32_t bits;
-
-	memcpy(&bits, s->regs + page + i * PAGE_STEP, sizeof(bits));
-	return bits;
-}
-
-static int highest_in_service(const struct kvm_lapic_state *s)
+static int highest(const uint32_t *bits)
 {
 	for (int i = WORDS - 1; i >= 0; i--)
-		if (word(s, PAGE_ISR, (unsigned)i))
-			return i * 32 + 31 - __builtin_clz(word(s, PAGE_ISR, (unsigned)i));
+		if (bits[i])
+			return i * 32 + 31 - __builtin_clz(bits[i]);
 	return -1;
 }
 
-static bool any(const struct kernel_eoi *e)
+static uint32_t word(const struct kvm_lapic_state *s, unsigned at)
 {
-	uint32_t all = 0;
+	uint32_t bits;
+
+	memcpy(&bits, s->regs + at, sizeof(bits));
+	return bits;
+}
+
+static int highest_on_page(const struct kvm_lapic_state *s, unsigned page)
+{
+	uint32_t bits[WORDS];
 
 	for (unsigned i = 0; i < WORDS; i++)
-		all |= e->vectors[i];
-	return all;
+		bits[i] = word(s, page + i * PAGE_STEP);
+	return highest(bits);
+}
+
+/* The class of a vector; none has 0. */
+static unsigned priority(int vector)
+{
+	return vector < 0 ? 0 : (unsigned)vector >> 4;
+}
+
+/* Its turn among what KVM's APIC has in service and waiting (Intel SDM 3A, "Task Priority"). */
+static bool apic_lets_through(const struct kvm_lapic_state *s, int vector)
+{
+	return priority(vector) > (word(s, PAGE_TPR) & 0xff) >> 4 &&
+	       priority(vector) > priority(highest_on_page(s, PAGE_ISR)) &&
+	       vector >= highest_on_page(s, PAGE_IRR);
+}
+
+static bool cpu_takes_interrupts(const struct kvm_regs *r, const struct kvm_vcpu_events *e)
+{
+	return (r->rflags & CPU_RFLAGS_IF) && !e->interrupt.shadow && !e->interrupt.injected &&
+	       !e->exception.injected && !e->exception.pending && !e->nmi.injected &&
+	       !e->nmi.pending;
+}
+
+/* An interrupt ends a halt, which is KVM's with its APIC. 1: runs, or will; 0: not started. */
+static int end_halt(const struct vtl_cpu *cpu)
+{
+	const struct kvm_host *h = cpu->host;
+	struct kvm_mp_state mp;
+	int r = h->ops->get_mp_state(h, cpu->fd, &mp);
+
+	if (r || mp.mp_state == KVM_MP_STATE_RUNNABLE)
+		return r ? r : 1;
+	if (mp.mp_state != KVM_MP_STATE_HALTED)
+		return 0;
+	mp.mp_state = KVM_MP_STATE_RUNNABLE;
+	r = h->ops->set_mp_state(h, cpu->fd, &mp);
+	return r ? r : 1;
+}
+
+static void forget(struct kernel_apic *k, int vector)
+{
+	k->waits[vector / 32] &= ~(UINT32_C(1) << vector % 32);
+	k->attend = highest(k->waits) >= 0;
+	if (!k->attend)
+		k->look_ns = KVM_NEVER;
+}
+
+static int queue(struct vsm_vcpu *vp, int vector)
+{
+	struct vtl_cpu *cpu = &vp->vtls[0].cpu;
+	struct kvm_vcpu_events *e;
+	struct kvm_regs *regs;
+	int r = vtl_cpu_regs(cpu, &regs);
+
+	if (!r)
+		r = vtl_cpu_events(cpu, &e);
+	if (r || !cpu_takes_interrupts(regs, e))
+		return r;
+	r = end_halt(cpu);
+	if (r <= 0)
+		return r;
+	e->interrupt.injected = 1;
+	e->interrupt.nr = (uint8_t)vector;
+	e->interrupt.soft = 0;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	forget(&vp->kernel_apic, vector);
+	return 0;
+}
+
+int kernel_apic_deliver(struct vsm_vcpu *vp)
+{
+	const struct kvm_host *h = vp->partition->host;
+	struct kernel_apic *k = &vp->kernel_apic;
+	int vector = highest(k->waits), r;
+	struct kvm_lapic_state s;
+
+	if (vector < 0 || vp->active_vtl)
+		return 0;
+	r = h->ops->get_lapic(h, vp->vtls[0].cpu.fd, &s);
+	if (r)
+		return r;
+	/* As by the APIC, which takes nothing while software has it off. */
+	if (!(word(&s, PAGE_SPIV) & LAPIC_SPIV_ENABLE)) {
+		forget(k, vector);
+		return 0;
+	}
+	return apic_lets_through(&s, vector) ? queue(vp, vector) : 0;
+}
+
+/* --- both --- */
+
+void kernel_apic_reset(struct vsm_vcpu *vp)
+{
+	struct kernel_apic *k = &vp->kernel_apic;
+
+	memset(k->waits, 0, sizeof(k->waits));
+	k->look_ns = KVM_NEVER;
+	k->attend = k->synic;
 }
 
 int kernel_apic_signal_auto_eoi(struct vsm_vcpu *vp, uint8_t vector)
 {
 	const struct lapic_ipi message = {.vector = vector, .dest = vp->apic_id};
-	struct kernel_eoi *e = &vp->kernel_eoi;
-	/* What became of the last one cannot be seen any more once the same vector waits. */
-	int r = vp->inside ? 0 : kernel_apic_end(vp, 0);
+	struct kernel_apic *k = &vp->kernel_apic;
 
-	if (!r)
-		r = kernel_apic_signal(vp->partition, &message);
-	if (r <= 0)
-		return r;
-	e->vectors[vector / 32] |= UINT32_C(1) << vector % 32;
-	e->interval_ns = INTERVAL_MIN_NS;
+	if (k->synic)
+		return kernel_apic_signal(vp->partition, &message);
+	k->waits[vector / 32] |= UINT32_C(1) << vector % 32;
+	k->interval_ns = INTERVAL_MIN_NS;
+	k->attend = true;
 	partition_wake_vp(vp);
-	return r;
+	return 1;
 }
 
-/* -EINVAL: there is no way to KVM's EOI register, in xAPIC mode without KVM's Hyper-V interface. */
-static int write_eoi(struct vtl_cpu *cpu)
+bool kernel_apic_waits(const struct vsm_vcpu *vp)
 {
-	struct kvm_sregs *sregs;
-	int r = vtl_cpu_sregs(cpu, &sregs);
-
-	if (r)
-		return r;
-	return vtl_cpu_write_msr(cpu,
-				 sregs->apic_base & LAPIC_BASE_X2APIC ? X2APIC_EOI : HV_MSR_EOI, 0);
+	return !vp->active_vtl && highest(vp->kernel_apic.waits) >= 0;
 }
 
-static bool has(const struct kvm_lapic_state *s, unsigned page, unsigned vector)
+int kernel_apic_attend(struct vsm_vcpu *vp, uint64_t now_ns)
 {
-	return word(s, page, vector / 32) >> vector % 32 & 1;
-}
+	struct kernel_apic *k = &vp->kernel_apic;
 
-/*
- * What the APIC's highest vector in service, or none (-1), makes of one that is to end by itself.
- * One that is in no register any more was ended by an EOI of the guest's, which was meant for the
- * interrupt below, as if this one had not been there: that one is ended instead, once nothing above
- * is in service.
- */
-static bool must_write_eoi(struct kernel_eoi *e, const struct kvm_lapic_state *s, int highest,
-			   int vector)
-{
-	bool in_service = has(s, PAGE_ISR, (unsigned)vector);
-	bool waits = has(s, PAGE_IRR, (unsigned)vector);
-	bool write = in_service ? highest == vector : !waits && highest >= 0 && highest < vector;
-
-	if (!waits && (write || highest < 0))
-		e->vectors[vector / 32] &= ~(UINT32_C(1) << vector % 32);
-	return write;
-}
-
-/* From above, as an EOI takes the highest. */
-static int end_some(struct vsm_vcpu *vp, struct kvm_lapic_state *s)
-{
-	const struct kvm_host *h = vp->partition->host;
-	struct kernel_eoi *e = &vp->kernel_eoi;
-	struct vtl_cpu *cpu = &vp->vtls[0].cpu;
-
-	for (int vector = WORDS * 32 - 1; vector >= 0; vector--) {
-		int r;
-
-		if (!(e->vectors[vector / 32] >> vector % 32 & 1) ||
-		    !must_write_eoi(e, s, highest_in_service(s), vector))
-			continue;
-		r = write_eoi(cpu);
-		if (!r)
-			r = h->ops->get_lapic(h, cpu->fd, s);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-int kernel_apic_end(struct vsm_vcpu *vp, uint64_t now_ns)
-{
-	const struct kvm_host *h = vp->partition->host;
-	struct kernel_eoi *e = &vp->kernel_eoi;
-	struct kvm_lapic_state s;
-	int r;
-
-	e->look_ns = KVM_NEVER;
-	if (!any(e) || vp->active_vtl)
+	if (k->synic)
+		return k->attend ? tell_sints(vp) : 0;
+	k->look_ns = KVM_NEVER;
+	if (!kernel_apic_waits(vp))
 		return 0;
-	r = h->ops->get_lapic(h, vp->vtls[0].cpu.fd, &s);
-	if (!r)
-		r = end_some(vp, &s);
-	if (r == -EINVAL)
-		memset(e->vectors, 0, sizeof(e->vectors));
-	if (r || !any(e))
-		return r == -EINVAL ? 0 : r;
-	e->look_ns = now_ns + e->interval_ns;
-	if (e->interval_ns < INTERVAL_MAX_NS)
-		e->interval_ns *= 2;
+	k->look_ns = now_ns + k->interval_ns;
+	if (k->interval_ns < INTERVAL_MAX_NS)
+		k->interval_ns *= 2;
 	return 0;
-}
-
-bool kernel_apic_expects(const struct vsm_vcpu *vp)
-{
-	return any(&vp->kernel_eoi);
 }

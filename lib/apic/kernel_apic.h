@@ -10,13 +10,15 @@ struct lapic_ipi;
 struct vsm_partition;
 struct vsm_vcpu;
 
-/*
- * Interrupts of SINTs with AutoEOI that were given to KVM's APIC of a VP. KVM knows no such thing:
- * they go in service, and are ended for the guest when the VP comes out after that.
- */
-struct kernel_eoi {
-	uint32_t vectors[8]; /* not ended yet */
-	uint64_t look_ns;    /* when to come out and look; KVM_NEVER */
+/* What makes KVM's APIC of a VP's VTL0 end interrupts of SINTs with AutoEOI by itself. */
+struct kernel_apic {
+	bool attend;	    /* something is to be done before VTL0 next runs */
+	bool synic;	    /* KVM does it, with its own SynIC: */
+	uint64_t sints[16]; /* what KVM has been told of them */
+
+	/* Otherwise: */
+	uint32_t waits[8]; /* vectors that were signalled */
+	uint64_t look_ns;  /* when to come out and look; KVM_NEVER */
 	uint64_t interval_ns;
 };
 
@@ -27,16 +29,28 @@ struct kernel_eoi {
  */
 int kernel_apic_signal(struct vsm_partition *p, const struct lapic_ipi *message);
 
+/* For a VP whose VTL0 has KVM's APIC, as it is made. 0 or the errno of KVM_ENABLE_CAP. */
+int kernel_apic_init(struct vsm_vcpu *vp);
+
+/* Nothing waits; the SINTs are what they are now. */
+void kernel_apic_reset(struct vsm_vcpu *vp);
+
+/* VTL0's SINTs are no longer what they were. */
+void kernel_apic_sints_changed(struct vsm_vcpu *vp);
+
 /* kernel_apic_signal() of a vector that ends by itself to the VP. */
 int kernel_apic_signal_auto_eoi(struct vsm_vcpu *vp, uint8_t vector);
 
-/* Is there one that has not ended? */
-bool kernel_apic_expects(const struct vsm_vcpu *vp);
+/* Does one wait here for the active VTL? */
+bool kernel_apic_waits(const struct vsm_vcpu *vp);
 
 /*
- * On the VP's thread, outside KVM_RUN: ends what has gone in service, and sets look_ns. 0 or the
- * errno of the kernel.
+ * On the VP's thread, outside KVM_RUN, before VTL0 runs: tells KVM of its SINTs, or sets look_ns. 0
+ * or the errno of the kernel.
  */
-int kernel_apic_end(struct vsm_vcpu *vp, uint64_t now_ns);
+int kernel_apic_attend(struct vsm_vcpu *vp, uint64_t now_ns);
+
+/* The same, no instruction being half-done: queues what VTL0 can take now. */
+int kernel_apic_deliver(struct vsm_vcpu *vp);
 
 #endif

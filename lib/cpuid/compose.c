@@ -33,7 +33,7 @@
 	(HV_FEATURE_CRASH | HV_FEATURE_XMM_IN | HV_FEATURE_XMM_OUT | HV_FEATURE_POLLING | \
 	 HV_FEATURE_MSR_LOCK | HV_FEATURE_DIRECT)
 
-/* EAX of 0x40000004: do not use AutoEOI, which KVM's own local APIC cannot do for the library. */
+/* EAX of 0x40000004: do not use AutoEOI, for which KVM's own local APIC does without APICv. */
 #define HV_HINT_NO_AUTO_EOI (UINT32_C(1) << 9)
 /* HvCallSendSyntheticClusterIpi, and VP sets of more than 64. */
 #define HV_HINT_CLUSTER_IPI	   (UINT32_C(1) << 10)

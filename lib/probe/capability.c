@@ -90,6 +90,9 @@ const struct capability capabilities[] = {
 	{CAP(KVM_CAP_HYPERV), .since = "2.6.34",
 	 .purpose = "MSRs EOI, ICR and TPR of VTL0 with the in-kernel interrupt controller",
 	 .loss = "no MSRs EOI, ICR and TPR in VTL0 with KVM's interrupt controller"},
+	{CAP(KVM_CAP_HYPERV_SYNIC2), .since = "4.14",
+	 .purpose = "AutoEOI in VTL0 with the in-kernel interrupt controller",
+	 .loss = "SINTs with AutoEOI of such a VTL0 may be up to 12.8 ms late"},
 };
 /* clang-format on */
 

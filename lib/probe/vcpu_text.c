@@ -62,6 +62,7 @@ static void add_kernel_apic(struct text *t, struct vsm_vcpu *vp)
 	add_vectors(t, "IRR", bits);
 	lapic_vectors(&s, LAPIC_ISR, bits);
 	add_vectors(t, "ISR", bits);
+	add_vectors(t, "AutoEOI waits", vp->kernel_apic.waits);
 }
 
 static void add_apic(struct text *t, const struct lapic *l)

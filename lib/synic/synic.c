@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apic/kernel_apic.h"
 #include "msr/synthetic.h"
 #include "vcpu/vcpu.h"
 
@@ -89,11 +90,13 @@ int synic_msr_read(const struct synic *s, uint32_t index, uint64_t *value)
  * "Specifying an invalid vector number results in #GP", yet the reset value has one: while masked
  * any goes (kernel: synic_set_sint(), which found a guest that writes it).
  */
-static int write_sint(struct synic *s, unsigned sint, uint64_t value)
+static int write_sint(struct vsm_vcpu *vp, unsigned vtl, unsigned sint, uint64_t value)
 {
 	if (!(value & SINT_MASKED) && (value & SINT_VECTOR) < SINT_VECTOR_LOWEST)
 		return -EINVAL;
-	s->sint[sint] = value;
+	vp->vtls[vtl].synic.sint[sint] = value;
+	if (!vtl)
+		kernel_apic_sints_changed(vp);
 	return 0;
 }
 
@@ -131,7 +134,7 @@ int synic_msr_write(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t 
 	int r;
 
 	if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15)
-		return write_sint(&vp->vtls[vtl].synic, index - HV_MSR_SINT0, value);
+		return write_sint(vp, vtl, index - HV_MSR_SINT0, value);
 	r = write_register(vp, vtl, index, value);
 	if (!r)
 		synic_flush(vp, vtl);

@@ -83,7 +83,7 @@ void synic_raise(struct vsm_vcpu *vp, unsigned vtl, unsigned sint);
 
 /*
  * An edge-triggered interrupt for one VTL's local APIC, the library's or KVM's. A VP in the guest
- * comes out for it if it has to. With KVM's APIC auto_eoi is made up for (kernel_apic.h).
+ * comes out for it if it has to. With KVM's APIC auto_eoi is KVM's (kernel_apic.h).
  */
 void synic_interrupt(struct vsm_vcpu *vp, unsigned vtl, uint8_t vector, bool auto_eoi);
 

@@ -77,7 +77,7 @@ bool interrupt_none(struct vsm_vcpu *vp)
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++)
 		if (!vtl_idle(&vp->vtls[vtl]))
 			return false;
-	if (kernel_apic_expects(vp))
+	if (vp->kernel_apic.attend)
 		return false;
 	vp->deadline = KVM_NEVER;
 	if (bus_serves(vp, vp->active_vtl))
@@ -90,12 +90,12 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 	const struct kvm_host *h = vp->partition->host;
 	struct vp_vtl *v = vcpu_active(vp);
 
-	if (!bus_serves(vp, vp->active_vtl))
-		return 0;
-	no_interrupt(v);
 	/*
 	 * A handler would run with the pages open that are meant for the instruction being stepped.
 	 */
+	if (!bus_serves(vp, vp->active_vtl))
+		return v->stepping ? 0 : kernel_apic_deliver(vp);
+	no_interrupt(v);
 	if (v->stepping)
 		return 0;
 	if (lapic_take(&v->lapic, LAPIC_EVENT_NMI)) {
@@ -183,7 +183,7 @@ static void sooner(uint64_t *deadline, uint64_t other)
 void interrupt_expire_timers(struct vsm_vcpu *vp)
 {
 	const struct kvm_host *h = vp->partition->host;
-	uint64_t deadline = vp->kernel_eoi.look_ns;
+	uint64_t deadline = vp->kernel_apic.look_ns;
 
 	stimer_expire(vp, h->ops->clock_ns(h));
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {

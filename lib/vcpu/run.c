@@ -150,16 +150,16 @@ static int choose(struct vsm_vcpu *vp)
 {
 	bool half_done = vcpu_active(vp)->cpu.unfinished;
 	unsigned due;
-	int r, ended;
+	int r, attended;
 
-	if (half_done && startup_resets(vp))
+	if (half_done && (startup_resets(vp) || kernel_apic_waits(vp)))
 		return finish_instruction(vp);
 	r = startup_check(vp);
 	if (r < 0)
 		return r;
-	ended = kernel_apic_end(vp, vp->partition->host->ops->clock_ns(vp->partition->host));
-	if (ended)
-		return ended;
+	attended = kernel_apic_attend(vp, vp->partition->host->ops->clock_ns(vp->partition->host));
+	if (attended)
+		return attended;
 	interrupt_expire_timers(vp);
 	if (r)
 		return idle(vp);

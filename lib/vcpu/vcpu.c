@@ -96,7 +96,7 @@ static int learn_irqchip(struct vsm_vcpu *vp)
 			      "single-vm cannot use an in-kernel irqchip: every VTL would have it");
 		return -ENOTSUP;
 	}
-	return p->kernel_irqchip ? 0 : msr_filter_install(p, 0, true);
+	return p->kernel_irqchip ? kernel_apic_init(vp) : msr_filter_install(p, 0, true);
 }
 
 static int create_vtls(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o)

@@ -102,7 +102,7 @@ struct vsm_vcpu {
 	uint64_t turn;	   /* waits for its view, since when: gate.c; 0: does not */
 	uint64_t deadline; /* when the next timer of any of its VTLs is due */
 
-	struct kernel_eoi kernel_eoi; /* VTL0's, where KVM's APIC serves it */
+	struct kernel_apic kernel_apic; /* VTL0's, where it is KVM's */
 
 	/* startup.c */
 	bool started; /* else waits for SIPI or HvCallStartVirtualProcessor */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "apic/kernel_apic.h"
 #include "intercept/io.h"
 #include "msr/intercept.h"
 #include "msr/ref_tsc.h"
@@ -161,6 +162,8 @@ int vtl_reset_vp(struct vsm_vcpu *vp, unsigned vtl)
 		return r;
 	tlb_release(vp, vtl);
 	forget(vp, vtl);
+	if (!vtl)
+		kernel_apic_reset(vp);
 	/* Whom this VTL kept from flushing this VP looks again. */
 	tlb_unlocked(vp->partition);
 	return 0;

@@ -309,6 +309,7 @@ bool state_valid_apic_base(const struct vcpu *v, uint64_t base);
 /* --- msr.c --- */
 void msr_defaults(struct fake_kvm *f);
 void msr_reset(struct vcpu *v);
+void msr_add_sints(struct vcpu *v); /* KVM's own SynIC is on */
 /* 0; -ENOENT: unknown; -EINVAL: refused. */
 int msr_read(struct vcpu *v, uint32_t index, uint64_t *value);
 int msr_write(struct vcpu *v, uint32_t index, uint64_t value, bool host);

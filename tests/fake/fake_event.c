@@ -63,7 +63,9 @@ bool event_deliver_pending(struct vcpu *v)
 		e->nmi.injected = 0;
 		e->nmi.masked = 1;
 		event_deliver(v, (struct fake_event){.kind = FAKE_NMI, .vector = VECTOR_NMI});
-	} else if (e->interrupt.injected) {
+	} else if (e->interrupt.injected &&
+		   !(v->has_lapic && v->mp.mp_state == KVM_MP_STATE_HALTED)) {
+		/* Its own local APIC is what KVM wakes for (kvm_cpu_has_interrupt()). */
 		event_deliver_interrupt(v);
 	} else {
 		return false;

@@ -10,6 +10,9 @@
 #define MSR_TSC_AUX	 0xc0000103
 #define MSR_SYSENTER_ESP 0x175
 #define MSR_SYSENTER_EIP 0x176
+#define MSR_SINT0	 0x40000090
+#define SINTS		 16
+#define SINT_MASKED	 (UINT64_C(1) << 16)
 
 static bool msr_any(uint64_t value)
 {
@@ -176,6 +179,13 @@ void msr_reset(struct vcpu *v)
 	memcpy(v->msrs, v->f->msrs, v->msr_count * sizeof(*v->msrs));
 }
 
+void msr_add_sints(struct vcpu *v)
+{
+	v->msrs = fake_grow(v->msrs, v->msr_count + SINTS, sizeof(*v->msrs));
+	for (uint32_t i = 0; i < SINTS; i++)
+		v->msrs[v->msr_count++] = (struct msr){MSR_SINT0 + i, SINT_MASKED};
+}
+
 /* --- reading and writing --- */
 
 static uint64_t msr_host_tsc(const struct vcpu *v)
@@ -199,39 +209,10 @@ static uint64_t *msr_elsewhere(struct vcpu *v, uint32_t index)
 	return (uint64_t *)where;
 }
 
-/* x2APIC registers: with an in-kernel LAPIC in x2APIC mode only, of which EOI is modelled. */
+/* x2APIC registers: with an in-kernel LAPIC in x2APIC mode only, which is not modelled further. */
 static bool msr_x2apic(uint32_t index)
 {
 	return index >= 0x800 && index <= 0x8ff;
-}
-
-#define X2APIC_EOI  0x80b
-#define HV_EOI	    0x40000070 /* KVM's, a way to the same where the fake has it */
-#define APIC_X2APIC (UINT64_C(3) << 10)
-#define LAPIC_ISR   0x100
-
-static bool msr_is_eoi(const struct vcpu *v, uint32_t index)
-{
-	if (!v->has_lapic)
-		return false;
-	if (index == HV_EOI)
-		return msr_find(v->f->msrs, v->f->msr_count, index);
-	return index == X2APIC_EOI && (v->sregs.apic_base & APIC_X2APIC) == APIC_X2APIC;
-}
-
-/* apic_set_eoi(): the highest vector in service */
-static void lapic_eoi(struct vcpu *v)
-{
-	for (int i = 7; i >= 0; i--) {
-		uint32_t bits;
-
-		memcpy(&bits, v->lapic.regs + LAPIC_ISR + i * 0x10, sizeof(bits));
-		if (!bits)
-			continue;
-		bits &= ~(UINT32_C(1) << (31 - __builtin_clz(bits)));
-		memcpy(v->lapic.regs + LAPIC_ISR + i * 0x10, &bits, sizeof(bits));
-		return;
-	}
 }
 
 int msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
@@ -275,10 +256,6 @@ int msr_write(struct vcpu *v, uint32_t index, uint64_t value, bool host)
 	uint64_t *elsewhere = msr_elsewhere(v, index);
 
 	value = msr_cut(index, value);
-	if (msr_is_eoi(v, index)) {
-		lapic_eoi(v);
-		return 0;
-	}
 	if (msr_x2apic(index))
 		return -EINVAL;
 	if (!m)

@@ -148,16 +148,31 @@ static int vm_enable_cap(struct fake_kvm *f, struct vm *vm, const struct kvm_ena
 	return -EINVAL;
 }
 
-int op_enable_cap(const struct kvm_host *h, int vm_fd, const struct kvm_enable_cap *cap)
+/* kvm_vcpu_ioctl_enable_cap(); of KVM's SynIC only the SINTs are modelled, as MSRs. */
+static int vcpu_enable_cap(struct fake_kvm *f, struct vcpu *v, const struct kvm_enable_cap *cap)
+{
+	if (cap->cap != KVM_CAP_HYPERV_SYNIC2) {
+		fake_error(f, "KVM_ENABLE_CAP %u of a vCPU is not modelled", cap->cap);
+		return -EINVAL;
+	}
+	if (cap->flags || cap->args[0] || !v->has_lapic || fake_cap(f, cap->cap) <= 0)
+		return -EINVAL;
+	msr_add_sints(v);
+	return 0;
+}
+
+int op_enable_cap(const struct kvm_host *h, int fd, const struct kvm_enable_cap *cap)
 {
 	struct fake_kvm *f;
-	void *vm;
+	void *object;
 	int ret = fake_enter(h, FAKE_OP_enable_cap, &f);
 
-	if (!ret)
-		ret = fd_get(f, vm_fd, FD_VM, &vm);
-	if (!ret)
-		ret = vm_enable_cap(f, vm, cap);
+	if (ret)
+		return fake_leave(f, ret);
+	if (!fd_get(f, fd, FD_VCPU, &object))
+		ret = vcpu_enable_cap(f, object, cap);
+	else
+		ret = fd_get(f, fd, FD_VM, &object) ?: vm_enable_cap(f, object, cap);
 	return fake_leave(f, ret);
 }
 
