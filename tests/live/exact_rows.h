@@ -93,6 +93,14 @@ CODE(sse_add, "paddq (%rbx), %xmm0")
 CODE(sse_stream, "movntdq %xmm0, (%rbx)")
 CODE(avx_load, "vmovups (%rbx), %ymm0")
 CODE(avx_store, "vmovups %ymm0, (%rbx)")
+CODE(avx_aligned_load, "vmovaps (%rbx), %ymm0")
+CODE(avx_aligned_store, "vmovaps %ymm0, (%rbx)")
+CODE(avx_load128, "vmovdqu (%rbx), %xmm0")
+CODE(avx_store128, "vmovdqu %xmm0, (%rbx)")
+CODE(avx_integer_load, "vmovdqu (%rbx), %ymm0")
+CODE(avx_integer_store, "vmovdqu %ymm0, (%rbx)")
+CODE(avx_stream, "vmovntdq %ymm0, (%rbx)")
+CODE(avx_add, "vpaddq (%rbx), %ymm0, %ymm0")
 CODE(jump, "jmp *%rbx")
 CODE(interrupt, "int $0x40")
 CODE(undefined, "ud2")
@@ -110,9 +118,9 @@ enum page {
 #define USE(reg) (1u << (reg))
 
 enum row_flag {
-	EQUAL = 1 << 0,	   /* RAX (and RDX) hold what is at the operand */
-	NEED_AVX = 1 << 1, /* a KVM that emulates kernel code cannot do these */
-	NEED_NATIVE = 1 << 14,
+	EQUAL = 1 << 0, /* RAX (and RDX) hold what is at the operand */
+	NEED_AVX = 1 << 1,
+	NEED_NATIVE = 1 << 14, /* a KVM that emulates kernel code cannot do these */
 	NEED_CX16 = 1 << 2,
 	RETURNS = 1 << 3,   /* the operand is the address of exact_leave */
 	NO_SKIP = 1 << 4,   /* there is no instruction to step over */
@@ -216,6 +224,14 @@ static const struct row rows[] = {
 	STORE(sse_stream),
 	LOAD(avx_load, .flags = NEED_AVX),
 	STORE(avx_store, .flags = NEED_AVX),
+	LOAD(avx_aligned_load, .flags = NEED_AVX),
+	STORE(avx_aligned_store, .flags = NEED_AVX),
+	LOAD(avx_load128, .flags = NEED_AVX),
+	STORE(avx_store128, .flags = NEED_AVX),
+	LOAD(avx_integer_load, .flags = NEED_AVX),
+	STORE(avx_integer_store, .flags = NEED_AVX),
+	STORE(avx_stream, .flags = NEED_AVX),
+	LOAD(avx_add, .flags = NEED_AVX),
 	STORE_BY(RSP, push_reg, AT - 8),
 	STORE_BY(RSP, push_flags, AT - 8),
 	LOAD(push_memory),
@@ -259,6 +275,17 @@ static const struct row rows[] = {
 	    WRITE_TO(CLOSED, 0), .flags = SPILLS),
 	ROW("sse_store, across the start", sse_store, .at = -7, .use = USE(RBX),
 	    WRITE_TO(CLOSED, 0), .flags = SPILLS),
+	ROW("avx_load, across the start", avx_load, .at = -7, .use = USE(RBX), READ_FROM(CLOSED, 0),
+	    .flags = NEED_AVX),
+	ROW("avx_load, across the end", avx_load, .at = PAGE_SIZE - 7, .use = USE(RBX),
+	    READ_FROM(CLOSED, PAGE_SIZE - 7), .flags = NEED_AVX),
+	ROW("avx_store, across the start", avx_store, .at = -7, .use = USE(RBX),
+	    WRITE_TO(CLOSED, 0), .flags = NEED_AVX),
+	ROW("avx_store, across the end", avx_store, .at = PAGE_SIZE - 7, .use = USE(RBX),
+	    WRITE_TO(CLOSED, PAGE_SIZE - 7), .flags = NEED_AVX),
+	/* Not before -7: QEMU makes four stores of it, and the first ones are done when one faults. */
+	ROW("avx_integer_store, across the start", avx_integer_store, .at = -5, .use = USE(RBX),
+	    WRITE_TO(CLOSED, 0), .flags = NEED_AVX),
 	ROW("push_reg, across the start", push_reg, .at = 3, .use = USE(RSP), WRITE_TO(CLOSED, 0),
 	    .flags = SPILLS),
 	ROW("fetch", jump, .at = AT, .use = USE(RBX), FETCH_FROM(CLOSED, AT),
