@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/watch.h"
 #include "partition/hold.h"
 #include "partition/partition.h"
 #include "vcpu/vcpu.h"
@@ -43,7 +44,7 @@ int event_arm(struct vsm_partition *p, uint64_t deadline_ns)
  */
 static int on_deadline(struct vsm_partition *p)
 {
-	uint64_t now = p->host->ops->clock_ns(p->host), next = KVM_NEVER;
+	uint64_t now = p->host->ops->clock_ns(p->host), next = watch_tick(p, now);
 
 	for (uint32_t i = 0; i < p->max_vps; i++) {
 		struct vsm_vcpu *vp = p->vps[i];

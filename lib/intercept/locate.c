@@ -155,15 +155,6 @@ static enum verdict check_fetch(struct search *s, struct insn *insn, int *decode
 	return ENDS;
 }
 
-/* The lowest VTL that restricts this one; 0: none. */
-static uint8_t lowest_setter(const struct viewer *w)
-{
-	for (unsigned setter = w->vtl + 1; setter < VSM_VTL_COUNT; setter++)
-		if (w->m->limits_on[setter])
-			return (uint8_t)setter;
-	return 0;
-}
-
 /* The access KVM shows where it failed to emulate, if the limits forbid it. */
 static bool catch_shown(struct search *s)
 {
@@ -186,7 +177,7 @@ static bool catch_shown(struct search *s)
 static enum verdict catch_unknown(struct search *s)
 {
 	struct walk_result result = {.gpa = gpa_from(0)};
-	uint8_t setter = lowest_setter(&s->w);
+	uint8_t setter = memory_lowest_setter(s->w.m, s->w.vtl);
 
 	if (!setter)
 		return OUTSIDE;
@@ -260,7 +251,7 @@ static enum verdict check_instruction(struct search *s)
  */
 static void open_touched(struct search *s)
 {
-	if (!lowest_setter(&s->w))
+	if (!memory_lowest_setter(s->w.m, s->w.vtl))
 		return;
 	memcpy(s->v->open, s->touched, sizeof(s->touched));
 	s->v->open_count = s->touched_count;

@@ -101,10 +101,8 @@ bool viewer_find(const struct viewer *w, const struct insn *insn, enum mem_acces
 
 enum kvm_map_prot viewer_hardware(const struct viewer *w, uint64_t page)
 {
-	for (unsigned setter = w->vtl + 1; setter < VSM_VTL_COUNT; setter++)
-		if (w->m->limits_on[setter])
-			return view_hardware_prot(w->m, w->vtl,
-						  memory_rights(w->m, w->vtl, page).prot);
+	if (memory_lowest_setter(w->m, w->vtl))
+		return view_hardware_prot(w->m, w->vtl, memory_rights(w->m, w->vtl, page).prot);
 	/* Nobody restricts the VTL: overlays' execute bits do not count. */
 	return memory_allows(w->m, w->vtl, page, MEM_WRITE, false, NULL) ? KVM_MAP_READ_WRITE
 									 : KVM_MAP_READ;

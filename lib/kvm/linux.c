@@ -9,6 +9,7 @@ static const struct kvm_ops linux_ops = {
 	.get_vcpu_mmap_size = linux_get_vcpu_mmap_size,
 	.create_vm = linux_create_vm,
 	.get_supported_cpuid = linux_get_supported_cpuid,
+	.emulates = linux_emulates,
 
 	.enable_cap = linux_enable_cap,
 	.set_msr_filter = linux_set_msr_filter,

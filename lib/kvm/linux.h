@@ -44,6 +44,7 @@ int linux_check_extension(const struct kvm_host *h, int fd, long cap);
 int linux_get_vcpu_mmap_size(const struct kvm_host *h, int dev_fd);
 int linux_create_vm(const struct kvm_host *h, int dev_fd);
 int linux_get_supported_cpuid(const struct kvm_host *h, int dev_fd, struct kvm_cpuid2 *cpuid);
+int linux_emulates(const struct kvm_host *h);
 
 /* linux_vm.c */
 int linux_enable_cap(const struct kvm_host *h, int vm_fd, const struct kvm_enable_cap *cap);

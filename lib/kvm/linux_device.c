@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What is asked of /dev/kvm itself. */
+#include <cpuid.h>
 #include <fcntl.h>
 #include "kvm/linux.h"
 
@@ -41,4 +42,16 @@ int linux_create_vm(LINUX_HOST, int dev_fd)
 int linux_get_supported_cpuid(LINUX_HOST, int dev_fd, struct kvm_cpuid2 *cpuid)
 {
 	return LINUX_IOCTL(dev_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+}
+
+#define CPUID_VMX (1u << 5) /* leaf 1, ECX (SDM vol. 2A, CPUID) */
+#define CPUID_SVM (1u << 2) /* leaf 0x80000001, ECX (APM vol. 3, E.4.2) */
+
+int linux_emulates(LINUX_HOST)
+{
+	unsigned a, b, c, d;
+
+	if (__get_cpuid(1, &a, &b, &c, &d) && (c & CPUID_VMX))
+		return 0;
+	return !__get_cpuid(0x80000001, &a, &b, &c, &d) || !(c & CPUID_SVM);
 }

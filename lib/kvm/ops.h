@@ -45,6 +45,8 @@ struct kvm_ops {
 	int (*get_vcpu_mmap_size)(const struct kvm_host *h, int dev_fd); /* bytes */
 	int (*create_vm)(const struct kvm_host *h, int dev_fd);		 /* fd */
 	int (*get_supported_cpuid)(const struct kvm_host *h, int dev_fd, struct kvm_cpuid2 *cpuid);
+	/* 1: the processor has no virtualization extensions, so that KVM emulates; else 0. */
+	int (*emulates)(const struct kvm_host *h);
 
 	/* --- a VM --- */
 	int (*enable_cap)(const struct kvm_host *h, int vm_fd, const struct kvm_enable_cap *cap);

@@ -100,13 +100,14 @@ struct memory {
 	uint32_t shown_count[VSM_VTL_COUNT];
 	int pool_fd;
 	uint8_t *pool;
-	uint8_t *dead; /* a page that can be neither read nor written: what a slot shows of a shut one */
+	uint8_t *
+		dead; /* a page that can be neither read nor written: what a slot shows of a shut one */
 	struct view views[VSM_VTL_COUNT];
 	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS + MEMORY_SHUT];
 	uint8_t opening_count[VSM_VTL_COUNT];
-	size_t slot_limit; /* memslots a view may use */
+	size_t slot_limit;    /* memslots a view may use */
 	size_t mapping_limit; /* host mappings that limits may take up; 0: any number */
-	uint64_t changes; /* grows with every change of regions, limits or overlays */
+	uint64_t changes;     /* grows with every change of regions, limits or overlays */
 	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
 };
 
@@ -118,7 +119,7 @@ struct memory_options {
 				   need */
 	size_t slot_limit;
 	size_t mapping_limit; /* of struct memory */
-	bool ux_is_execute; /* VSM_QUIRK_UX_IS_EXECUTE */
+	bool ux_is_execute;   /* VSM_QUIRK_UX_IS_EXECUTE */
 };
 
 /* Guest-physical addresses have at most 52 bits (Intel SDM 3A 4.1.4, MAXPHYADDR). */
@@ -200,6 +201,15 @@ struct memory_rights {
 };
 
 struct memory_rights memory_rights(const struct memory *m, unsigned vtl, uint64_t page);
+
+/* The lowest VTL that restricts `vtl`; 0: none does. */
+static inline uint8_t memory_lowest_setter(const struct memory *m, unsigned vtl)
+{
+	for (unsigned setter = vtl + 1; setter < VSM_VTL_COUNT; setter++)
+		if (m->limits_on[setter])
+			return (uint8_t)setter;
+	return 0;
+}
 
 /*
  * Does `vtl` have `access` to the page? user: CPL3, which decides between KX and UX. *setter, when

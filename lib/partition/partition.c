@@ -111,6 +111,7 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 			      "no KVM_CAP_SYNC_REGS: each exit costs two ioctls more");
 	if (vps > 0 && o->max_vps > (uint32_t)vps)
 		return -EINVAL;
+	p->watches = o->enforcement == VSM_ENFORCEMENT_SLOTS || h->ops->emulates(h) > 0;
 	return xsave_layout_init(&p->xsave, h, o->kvm_fd, xsave_size);
 }
 

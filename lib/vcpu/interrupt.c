@@ -77,7 +77,7 @@ bool interrupt_none(struct vsm_vcpu *vp)
 	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++)
 		if (!vtl_idle(&vp->vtls[vtl]))
 			return false;
-	if (vp->kernel_apic.attend)
+	if (vp->watch.suspect || vp->kernel_apic.attend)
 		return false;
 	vp->deadline = KVM_NEVER;
 	if (bus_serves(vp, vp->active_vtl))

@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "event/event.h"
+#include "event/watch.h"
 #include "intercept/intercept.h"
 #include "msr/machine_msr.h"
 #include "vcpu/exit.h"
@@ -93,6 +94,8 @@ static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
 	int r = vp->deadline == KVM_NEVER ? 0 : event_arm(p, vp->deadline);
 
 	if (!r)
+		r = watch_arm(vp);
+	if (!r)
 		r = gate_enter(vp);
 	/* Whoever waited there gave up the lock: pages are no longer open for the right reason. */
 	if (r > 0)
@@ -113,6 +116,13 @@ static int before_guest(struct vsm_vcpu *vp)
 		if (r)
 			return r;
 		if (v.setter)
+			return violation_handle(vp, &v);
+	}
+	if (vp->watch.suspect) {
+		r = watch_look(vp, &v);
+		if (r)
+			return r;
+		if (v.setter || v.overlay || v.allowed_here)
 			return violation_handle(vp, &v);
 	}
 	return interrupt_deliver(vp);

@@ -79,6 +79,15 @@ struct system_event {
 	uint64_t control; /* HV_X64_MSR_CRASH_CTL */
 };
 
+/* event/watch.c: is KVM stuck with this VP? */
+struct vp_watch {
+	uint64_t run;		  /* stats.runs when the event loop last looked */
+	unsigned ticks, patience; /* looks since, and how many are left out */
+	bool suspect;		  /* has been inside for long: to be looked at when it is out */
+	uint8_t vtl;		  /* where it was when that was last done */
+	struct kvm_regs regs;
+};
+
 struct vsm_vcpu {
 	struct vsm_partition *partition;
 	uint32_t index;
@@ -103,6 +112,8 @@ struct vsm_vcpu {
 	uint64_t deadline; /* when the next timer of any of its VTLs is due */
 
 	struct kernel_apic kernel_apic; /* VTL0's, where it is KVM's */
+
+	struct vp_watch watch;
 
 	/* startup.c */
 	bool started; /* else waits for SIPI or HvCallStartVirtualProcessor */

@@ -119,6 +119,7 @@ void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 	X(get_vcpu_mmap_size)  \
 	X(create_vm)           \
 	X(get_supported_cpuid) \
+	X(emulates)            \
 	X(enable_cap)          \
 	X(set_msr_filter)      \
 	X(set_memory_region)   \

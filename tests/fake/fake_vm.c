@@ -74,6 +74,14 @@ int op_get_supported_cpuid(const struct kvm_host *h, int dev_fd, struct kvm_cpui
 	return fake_leave(f, ret);
 }
 
+int op_emulates(const struct kvm_host *h)
+{
+	struct fake_kvm *f;
+	int ret = fake_enter(h, FAKE_OP_emulates, &f);
+
+	return fake_leave(f, ret ? ret : !!(f->flags & FAKE_EMULATES));
+}
+
 /* --- KVM_ENABLE_CAP --- */
 
 static int cap_user_space_msr(struct vm *vm, const struct kvm_enable_cap *cap)

@@ -106,6 +106,7 @@ CODE(interrupt, "int $0x40")
 CODE(undefined, "ud2")
 CODE(iret, "iretq")
 CODE(load_segment, "mov %ax, %es")
+CODE(load_fs, "mov %ax, %fs")
 
 enum page {
 	CLOSED, /* the page in the middle */
@@ -314,7 +315,9 @@ static const struct row rows[] = {
 	ROW("delivery, GDT", interrupt, .at = AT, .use = USE(RBX), READ_FROM(GDT, 8),
 	    .flags = DELIVERS | NO_INJECT | NEED_NATIVE),
 	ROW("descriptor load", load_segment, .at = AT, .use = USE(RBX), READ_FROM(GDT, 0x10),
-	    .flags = NO_INJECT | SELECTOR | NEED_NATIVE),
+	    .flags = NO_INJECT | SELECTOR),
+	ROW("descriptor load, FS", load_fs, .at = AT, .use = USE(RBX), READ_FROM(GDT, 0x10),
+	    .flags = NO_INJECT | SELECTOR),
 };
 
 #endif

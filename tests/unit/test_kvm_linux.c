@@ -2,6 +2,7 @@
 /* The real side of the kernel boundary, as far as it goes without a KVM device: files, mappings,
  * threads and errnos. tests/contract/ has the rest. */
 #include <stdio.h>
+#include <string.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -56,6 +57,25 @@ static void test_max_mappings(void **state)
 		fclose(f);
 	}
 	assert_int_equal(h->ops->max_mappings(h), expected);
+}
+
+/* Linux names the extensions it may use; CPUID may have more. */
+static void test_emulates(void **state)
+{
+	char line[8192];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	bool named = false;
+	int emulates = kvm_linux_host.ops->emulates(&kvm_linux_host);
+
+	(void)state;
+	assert_true(emulates == 0 || emulates == 1);
+	while (f && fgets(line, sizeof(line), f))
+		named |= !strncmp(line, "flags", 5) &&
+			 (strstr(line, " vmx ") || strstr(line, " svm "));
+	if (f)
+		fclose(f);
+	if (named)
+		assert_int_equal(emulates, 0);
 }
 
 static void test_memfd_errors(void **state)
@@ -193,10 +213,11 @@ static void test_ioctl_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table_is_full), cmocka_unit_test(test_memfd),
-		cmocka_unit_test(test_max_mappings),  cmocka_unit_test(test_memfd_errors),
-		cmocka_unit_test(test_mappings),      cmocka_unit_test(test_mapping_errors),
-		cmocka_unit_test(test_threads),	      cmocka_unit_test(test_ioctl_errors),
+		cmocka_unit_test(test_table_is_full),  cmocka_unit_test(test_memfd),
+		cmocka_unit_test(test_max_mappings),   cmocka_unit_test(test_emulates),
+		cmocka_unit_test(test_memfd_errors),   cmocka_unit_test(test_mappings),
+		cmocka_unit_test(test_mapping_errors), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_ioctl_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
