@@ -54,6 +54,7 @@
 #define HV_INVALID_PARAMETER	  5
 #define HV_ACCESS_DENIED	  6
 #define HV_OPERATION_DENIED	  8
+#define HV_INSUFFICIENT_MEMORY	  0xb
 #define HV_INVALID_VP_INDEX	  0xe
 #define HV_INVALID_VTL_STATE	  0x51
 #define HV_VARIABLE(words)	  ((uint64_t)(words) << 17)

@@ -229,6 +229,7 @@ static int create_partition(struct machine *m)
 		.exec_policy = o->exec_policy,
 		.max_vtl = o->max_vtl,
 		.max_vps = o->cpus,
+		.max_mappings = o->max_mappings,
 		.first_slot = FIRST_SLOT,
 		.kick_signal = KICK_SIGNAL,
 		.unsupported_intercepts = o->unsupported_intercepts,

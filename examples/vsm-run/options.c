@@ -137,6 +137,17 @@ static int set_max_vtl(struct options *o, const struct option_row *row, const ch
 	return CONTINUE;
 }
 
+static int set_max_mappings(struct options *o, const struct option_row *row, const char *value)
+{
+	const char *rest;
+	uint64_t n;
+
+	if (!parse_number(value, UINT32_MAX, &n, &rest) || *rest || n == 0)
+		return bad_value(row, value, "a number from 1 to 4294967295");
+	o->max_mappings = (uint32_t)n;
+	return CONTINUE;
+}
+
 static int set_append(struct options *o, const struct option_row *row, const char *value)
 {
 	(void)row;
@@ -297,6 +308,9 @@ static const struct option_row rows[] = {
 	{"quirk", "ux-is-execute", "without MBEC, UX alone lets any mode execute", add_quirk,
 	 quirks},
 	{"max-vtl", "N", "highest VTL the guest may enable, 1 or 2 (1)", set_max_vtl, NULL},
+	{"max-mappings", "N",
+	 "host mappings that protections may take up (3/4 of vm.max_map_count)", set_max_mappings,
+	 NULL},
 	{"irqchip", "kernel|user", "VTL0's local APIC: KVM's or libvsm's (user)", set_irqchip,
 	 irqchips},
 	{"cr-intercepts", "refuse|accept",

@@ -34,6 +34,7 @@ struct options {
 	enum vsm_exec_policy exec_policy;
 	uint64_t quirks;
 	uint8_t max_vtl;
+	uint32_t max_mappings; /* 0: the library's choice */
 	bool intercept_gva;
 	bool no_x2apic;
 	enum vsm_unsupported_intercepts unsupported_intercepts;

@@ -50,6 +50,9 @@ expect 2 "'-5' is not a size" --mem -5 x
 expect 2 "'0' is not a number from 1 to 8" --smp 0 x
 expect 2 "'9' is not a number from 1 to 8" --smp 9 x
 expect 2 "'3' is not 1 or 2" --max-vtl 3 x
+expect 2 "'0' is not a number from 1 to 4294967295" --max-mappings 0 x
+expect 2 "'4294967296' is not a number" --max-mappings 4294967296 x
+expect 2 "'10k' is not a number" --max-mappings 10k x
 expect 2 "'x' is not single-vm|vm-per-vtl" --topology x y
 expect 2 "'x' is not slots|alias" --enforcement x y
 expect 2 "'x' is not strict|relaxed" --exec x y
