@@ -44,7 +44,17 @@ struct model {
 	bool devices[VSM_VTL_COUNT]; /* mapped for devices */
 };
 
+/* How a run is made: how many operations, how often all of memory is compared after one. */
+struct pace {
+	unsigned rounds, operations; /* each round starts with an empty partition */
+	unsigned compare, trouble;   /* one of so many */
+};
+
+/* Every consequence of few operations, and some of 300,000 for each mode: 1.2 million in all. */
+static const struct pace close_look = {40, 150, 1, 8}, long_run = {60, 5000, 1000, 1000};
+
 struct test {
+	const struct pace *pace;
 	struct memory_fixture f;
 	struct model model;
 	struct overlay *overlays[OVERLAYS];
@@ -234,6 +244,15 @@ static void compare_rights(struct test *t, unsigned vtl, uint64_t page)
 	assert_int_equal(setter, want);
 }
 
+/* One page in each VTL's eyes. */
+static void compare_some(struct test *t)
+{
+	uint64_t page = random_below(PAGES);
+
+	for (unsigned v = 0; v < VSM_VTL_COUNT; v++)
+		compare_rights(t, v, page);
+}
+
 static void compare_all(struct test *t)
 {
 	unsigned vtl = random_below(VSM_VTL_COUNT);
@@ -406,7 +425,7 @@ static void trouble(struct test *t)
 	static const enum fake_op ops[] = {FAKE_OP_protect_memory, FAKE_OP_map_memory,
 					   FAKE_OP_duplicate_fd};
 
-	switch (random_below(8)) {
+	switch (random_below(t->pace->trouble)) {
 	case 0:
 		fake_kvm_fail(t->f.x.fake, ops[random_below(3)], 1 + random_below(4), ENOMEM);
 		break;
@@ -444,7 +463,10 @@ static void step(struct test *t)
 	else
 		assert_true(got == 0 || got == -ENOMEM || got == -ENOSPC);
 	t->tighter = got == -ENOMEM && squeezed;
-	compare_all(t);
+	if (t->tighter || random_below(t->pace->compare) == 0)
+		compare_all(t);
+	else
+		compare_some(t);
 	if (!t->tighter)
 		return;
 	t->tighter = false;
@@ -454,19 +476,25 @@ static void step(struct test *t)
 }
 
 /* Without its openings a view needs more slots than it may have: nothing is shown, until limits
- * go. */
-static void leave_dead_end(struct test *t, unsigned vtl)
+ * go. False: what one VTL leaves when another's go is still too much, or the other way round. */
+static bool leave_dead_end(struct test *t, unsigned vtl)
 {
 	assert_int_equal(t->f.m.enforcement, VSM_ENFORCEMENT_SLOTS);
 	assert_int_equal(space_apply(&t->f.spaces[vtl], &t->f.m, vtl, NULL), -ENOSPC);
 	assert_int_equal(fake_kvm_slot_count(t->f.x.fake, t->f.vm_fds[vtl]), 0);
 	for (unsigned setter = 1; setter < VSM_VTL_COUNT; setter++) {
-		assert_int_equal(memory_limit_drop(&t->f.m, setter), 0);
+		int r = memory_limit_drop(&t->f.m, setter);
+
+		if (r == -ENOSPC)
+			return false;
+		assert_int_equal(r, 0);
 		t->model.on[setter] = false;
 	}
+	return true;
 }
 
-static void close_openings(struct test *t)
+/* False: the partition is in a dead end. */
+static bool close_openings(struct test *t)
 {
 	for (unsigned vtl = 0; vtl < VSM_VTL_COUNT; vtl++) {
 		int r = memory_close_openings(&t->f.m, vtl);
@@ -474,17 +502,20 @@ static void close_openings(struct test *t)
 		t->model.opened[vtl] = 0;
 		if (r) {
 			assert_int_equal(r, -ENOSPC);
-			leave_dead_end(t, vtl);
+			if (!leave_dead_end(t, vtl))
+				return false;
 		}
 	}
 	compare_all(t);
+	return true;
 }
 
-static void model_start(struct test *t, const struct memory_options *o)
+static void model_start(struct test *t, const struct memory_options *o, const struct pace *pace)
 {
 	struct model *w = &t->model;
 
 	*t = (struct test){
+		.pace = pace,
 		.model = {.quirk = o->ux_is_execute, .strict = o->exec_policy == VSM_EXEC_STRICT}};
 	memory_start(&t->f, o, 1);
 	assert_int_equal(space_init(&t->single, t->f.x.vm_fd, false, 0, FIXTURE_SLOTS * 4), 0);
@@ -514,59 +545,68 @@ static void model_stop(struct test *t)
 }
 
 /* Two kinds of partitions: with slots to spare, and with fewer than the limits can take. */
-static void random_operations(enum vsm_enforcement enforcement, enum vsm_exec_policy policy)
+static void random_round(const struct memory_options *o, const struct pace *pace)
+{
+	static struct test t;
+
+	bool going = true;
+
+	model_start(&t, o, pace);
+	for (unsigned i = 0; i < pace->operations && going; i++) {
+		step(&t);
+		if (!random_below(12 * pace->compare))
+			going = close_openings(&t);
+	}
+	if (going)
+		close_openings(&t);
+	model_stop(&t);
+}
+
+static void random_operations(enum vsm_enforcement enforcement, enum vsm_exec_policy policy,
+			      const struct pace *pace)
 {
 	const char *given = getenv("VSM_TEST_SEED");
 	struct memory_options o = fixture_options(enforcement, policy);
-	static struct test t;
 
 	seed = given ? strtoull(given, NULL, 0) : 0x5eed;
 	print_message("VSM_TEST_SEED=%#llx\n", (unsigned long long)seed);
-	for (unsigned round = 0; round < 40; round++) {
+	for (unsigned round = 0; round < pace->rounds; round++) {
 		o.ux_is_execute = round & 1;
 		o.slot_limit = round & 2 ? 12 : FIXTURE_SLOTS;
-		model_start(&t, &o);
-		for (unsigned i = 0; i < 150; i++) {
-			step(&t);
-			if (!random_below(12))
-				close_openings(&t);
-		}
-		close_openings(&t);
-		model_stop(&t);
+		random_round(&o, pace);
 	}
 }
 
 static void alias_strict(void **state)
 {
-	(void)state;
-	random_operations(VSM_ENFORCEMENT_ALIAS, VSM_EXEC_STRICT);
+	random_operations(VSM_ENFORCEMENT_ALIAS, VSM_EXEC_STRICT, *state);
 }
 
 static void alias_relaxed(void **state)
 {
-	(void)state;
-	random_operations(VSM_ENFORCEMENT_ALIAS, VSM_EXEC_RELAXED);
+	random_operations(VSM_ENFORCEMENT_ALIAS, VSM_EXEC_RELAXED, *state);
 }
 
 static void slots_strict(void **state)
 {
-	(void)state;
-	random_operations(VSM_ENFORCEMENT_SLOTS, VSM_EXEC_STRICT);
+	random_operations(VSM_ENFORCEMENT_SLOTS, VSM_EXEC_STRICT, *state);
 }
 
 static void slots_relaxed(void **state)
 {
-	(void)state;
-	random_operations(VSM_ENFORCEMENT_SLOTS, VSM_EXEC_RELAXED);
+	random_operations(VSM_ENFORCEMENT_SLOTS, VSM_EXEC_RELAXED, *state);
 }
+
+/* The test's state is not changed. */
+#define AT(pace, mode) cmocka_unit_test_prestate(mode, (void *)(uintptr_t) & (pace))
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(alias_strict),
-		cmocka_unit_test(alias_relaxed),
-		cmocka_unit_test(slots_strict),
-		cmocka_unit_test(slots_relaxed),
+		AT(close_look, alias_strict), AT(close_look, alias_relaxed),
+		AT(close_look, slots_strict), AT(close_look, slots_relaxed),
+		AT(long_run, alias_strict),   AT(long_run, alias_relaxed),
+		AT(long_run, slots_strict),   AT(long_run, slots_relaxed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
