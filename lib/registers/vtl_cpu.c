@@ -62,6 +62,8 @@ int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events)
 
 		if (r)
 			return r;
+		/* One that comes before the copy is written would be lost with it. */
+		cpu->copy.events.flags &= ~(__u32)KVM_VCPUEVENT_VALID_NMI_PENDING;
 		cpu->valid |= CPU_EVENTS;
 	}
 	*events = &cpu->copy.events;

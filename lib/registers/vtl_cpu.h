@@ -49,7 +49,17 @@ void vtl_cpu_destroy(struct vtl_cpu *cpu);
  */
 static inline int vtl_cpu_regs(struct vtl_cpu *cpu, struct kvm_regs **regs);
 static inline int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs);
+/*
+ * Whether an NMI waits is left as it is when they are written, unless their flags are given
+ * KVM_VCPUEVENT_VALID_NMI_PENDING.
+ */
 int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events);
+
+/* An interrupt or NMI was queued past the copy, which must not be written in its place. */
+static inline void vtl_cpu_event_queued(struct vtl_cpu *cpu)
+{
+	cpu->valid &= (uint8_t) ~(CPU_EVENTS & ~cpu->dirty);
+}
 
 /* Both groups most callers want. */
 static inline int vtl_cpu_state(struct vtl_cpu *cpu, struct kvm_regs **regs,

@@ -48,6 +48,7 @@ static int inject(struct vsm_vcpu *vp, struct vp_vtl *v)
 	r = h->ops->interrupt(h, v->cpu.fd, (uint32_t)lapic_highest(&v->lapic));
 	if (r)
 		return r;
+	vtl_cpu_event_queued(&v->cpu);
 	lapic_ack(&v->lapic);
 	v->cpu.run->ready_for_interrupt_injection = 0;
 	v->cpu.run->request_interrupt_window = lapic_highest(&v->lapic) >= 0;
@@ -103,6 +104,7 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 
 		if (r)
 			return r;
+		vtl_cpu_event_queued(&v->cpu);
 	}
 	return lapic_highest(&v->lapic) >= 0 ? inject(vp, v) : 0;
 }

@@ -78,7 +78,7 @@ static int reset_vcpu(struct vsm_vcpu *vp, struct vp_vtl *v)
 	if (r)
 		return r;
 	memset(events, 0, sizeof(*events));
-	events->flags = KVM_VCPUEVENT_VALID_SHADOW;
+	events->flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
 	sregs->apic_base |= LAPIC_BASE_ENABLE;
 	vtl_cpu_dirty(&v->cpu, CPU_EVENTS | CPU_SREGS);
 	vtl_cpu_flush_tlb(&v->cpu);

@@ -97,6 +97,7 @@ static int forget_past(struct vp_vtl *v)
 	memset(&events->exception, 0, sizeof(events->exception));
 	memset(&events->interrupt, 0, sizeof(events->interrupt));
 	memset(&events->nmi, 0, sizeof(events->nmi));
+	events->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
 	vtl_cpu_dirty(&v->cpu, CPU_EVENTS);
 	v->halted = false;
 	v->retired.armed = false;

@@ -440,6 +440,92 @@ static void test_event_source(void **state)
 	smp_stop(&s);
 }
 
+/* --- what has been queued in the vCPU stays there, whatever is written to it afterwards --- */
+
+/* As for an exit that ends in #UD, before the guest was entered again. */
+static void inject_and_write(struct smp *s)
+{
+	struct vtl_cpu *cpu = &s->vp[0]->vtls[0].cpu;
+
+	assert_int_equal(vtl_cpu_inject(cpu, VECTOR_UD, -1), 0);
+	assert_int_equal(vtl_cpu_flush(cpu), 0);
+}
+
+static void test_queued_interrupt_stays(void **state)
+{
+	struct kvm_vcpu_events *copy, *queued;
+	struct smp s;
+
+	(void)state;
+	smp_start(&s, 1);
+	smp_interrupts_on(&s, 0, 0);
+	queued = fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 0));
+	s.vp[0]->vtls[0].cpu.run->ready_for_interrupt_injection = 1;
+	assert_int_equal(vtl_cpu_events(&s.vp[0]->vtls[0].cpu, &copy), 0);
+	assert_true(lapic_accept(&s.vp[0]->vtls[0].lapic, VECTOR, false));
+	assert_int_equal(interrupt_deliver(s.vp[0]), 0);
+	assert_int_equal(queued->interrupt.injected, 1);
+	inject_and_write(&s);
+	assert_int_equal(queued->interrupt.injected, 1);
+	assert_int_equal(queued->interrupt.nr, VECTOR);
+	smp_stop(&s);
+}
+
+/* Here also if the exception was there first, not yet written. */
+static void test_queued_nmi_stays(void **state)
+{
+	(void)state;
+	for (int dirty = 0; dirty < 2; dirty++) {
+		struct kvm_vcpu_events *copy, *queued;
+		struct smp s;
+
+		smp_start(&s, 1);
+		queued = fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 0));
+		assert_int_equal(vtl_cpu_events(&s.vp[0]->vtls[0].cpu, &copy), 0);
+		if (dirty)
+			vtl_cpu_inject(&s.vp[0]->vtls[0].cpu, VECTOR_UD, -1);
+		s.vp[0]->vtls[0].lapic.events = LAPIC_EVENT_NMI;
+		assert_int_equal(interrupt_deliver(s.vp[0]), 0);
+		assert_int_equal(queued->nmi.pending, 1);
+		inject_and_write(&s);
+		assert_int_equal(queued->nmi.pending, 1);
+		assert_int_equal(queued->exception.injected, 1);
+		smp_stop(&s);
+	}
+}
+
+/* From another processor, to KVM's own local APIC. */
+static void test_foreign_nmi_stays(void **state)
+{
+	struct kvm_vcpu_events *copy, *queued;
+	struct smp s;
+
+	(void)state;
+	smp_start_with(&s, 1, 0, &(struct vsm_partition_options){.flags = SMP_KERNEL_APIC});
+	queued = fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 0));
+	assert_int_equal(vtl_cpu_events(&s.vp[0]->vtls[0].cpu, &copy), 0);
+	queued->nmi.pending = 1;
+	inject_and_write(&s);
+	assert_int_equal(queued->nmi.pending, 1);
+	smp_stop(&s);
+}
+
+/* A VTL that starts anew has none of the old. */
+static void test_reset_takes_nmi(void **state)
+{
+	struct smp s;
+
+	(void)state;
+	smp_start(&s, 1);
+	smp_enable_vtl1(&s, 0);
+	fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 1))->nmi.pending = 1;
+	fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 1))->interrupt.injected = 1;
+	assert_int_equal(vsm_vcpu_reset(s.vp[0]), 0);
+	assert_int_equal(fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 1))->nmi.pending, 0);
+	assert_int_equal(fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 1))->interrupt.injected, 0);
+	smp_stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +544,10 @@ int main(void)
 		cmocka_unit_test(test_event_errnos),
 		cmocka_unit_test(test_nudge_is_internal),
 		cmocka_unit_test(test_event_source),
+		cmocka_unit_test(test_queued_interrupt_stays),
+		cmocka_unit_test(test_queued_nmi_stays),
+		cmocka_unit_test(test_foreign_nmi_stays),
+		cmocka_unit_test(test_reset_takes_nmi),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

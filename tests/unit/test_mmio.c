@@ -206,6 +206,7 @@ static void test_load_side_effects(void **state)
 	assert_int_equal(events->exception.injected, 0);
 	assert_int_equal(events->nmi.pending, 1);
 	events->nmi.pending = 0;
+	events->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
 	vtl_cpu_dirty(scene_cpu(s), CPU_EVENTS);
 	settle(s);
 	assert_int_equal(fake_vcpu_delivered(s->x.fake, scene_cpu(s)->fd, NULL, 0), 0);
