@@ -66,7 +66,7 @@ int guest_main(void)
 	request(start1, last);
 	for (unsigned i = 1; i <= INTERRUPTS; i++) {
 		smp_run(0, 1, send, last);
-		while (smp_taken[1][last] != i)
+		while (smp_taken[1][last] < i)
 			pause();
 	}
 	CHECK_EQUAL(entered[last], 1);

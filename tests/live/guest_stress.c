@@ -231,7 +231,7 @@ static void setup(uint64_t node)
 static void halt(unsigned vtl, unsigned vp)
 {
 	board->halts[vtl][vp]++;
-	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+	trap_halt();
 }
 
 /* VTL1, in a call: VTL0's interrupts wait. A timer sees to it that it ends. */
