@@ -16,11 +16,14 @@ static bool mode_long(const struct hv_initial_vp_context *c)
 	return (c->efer & EFER_LME) && (c->cr0 & CR0_PG);
 }
 
+static bool mode_real(const struct hv_initial_vp_context *c)
+{
+	return !(c->cr0 & CR0_PE);
+}
+
 /* A processor switched into this mode could have these control registers (Intel SDM 3A, 4.1.1). */
 static bool control_valid(const struct hv_initial_vp_context *c)
 {
-	if (!(c->cr0 & CR0_PE))
-		return false;
 	if (mode_long(c) && !(c->cr4 & CR4_PAE))
 		return false;
 	/* LMA follows from the others, and is only ever a copy of what they say. */
@@ -48,12 +51,18 @@ static bool kinds_valid(const struct hv_initial_vp_context *c)
 	return true;
 }
 
-/* 64-bit code, or code of a compatible or legacy segment; stack of the same ring. */
+/*
+ * 64-bit code, or code of a compatible or legacy segment; stack of the same ring. In real mode code
+ * runs in what a SIPI leaves in CS, a data segment, as well, and the ring is 0.
+ */
 static bool segments_valid(const struct hv_initial_vp_context *c)
 {
 	uint16_t cs = c->cs.attributes, ss = c->ss.attributes;
+	bool real = mode_real(c);
 
-	if (!(cs & SEGMENT_CODE) || ((cs & SEGMENT_LONG) && !mode_long(c)))
+	if ((cs & SEGMENT_LONG) && !mode_long(c))
+		return false;
+	if (real ? cs & SEGMENT_DPL : !(cs & SEGMENT_CODE))
 		return false;
 	if ((ss & SEGMENT_PRESENT) && ((cs ^ ss) & SEGMENT_DPL))
 		return false;
@@ -73,8 +82,10 @@ static bool addresses_valid(const struct hv_initial_vp_context *c)
 	return address_valid(c->rip, wide && (c->cs.attributes & SEGMENT_LONG), c->cr4);
 }
 
-bool context_valid(const struct hv_initial_vp_context *c)
+bool context_valid(const struct hv_initial_vp_context *c, unsigned vtl)
 {
+	if (vtl && mode_real(c))
+		return false;
 	return control_valid(c) && segments_valid(c) && addresses_valid(c);
 }
 

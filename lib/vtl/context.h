@@ -8,10 +8,10 @@
 #include "registers/vtl_cpu.h"
 
 /*
- * Could a processor run in this context, in protected mode? Real mode is not for VTLs above 0 (TLFS
- * vsm.md). What depends on the processor model (reserved bits of CR3 and CR4) is left to KVM.
+ * Could a processor run in this context, in that VTL? Real mode is for VTL0 alone (TLFS vsm.md,
+ * "Real Mode"). What depends on the processor model (reserved bits of CR3 and CR4) is left to KVM.
  */
-bool context_valid(const struct hv_initial_vp_context *c);
+bool context_valid(const struct hv_initial_vp_context *c, unsigned vtl);
 
 /*
  * Writes a valid context to the vCPU, at once. Its local APIC's base and TPR stay. -EINVAL: KVM

@@ -19,7 +19,11 @@
 #define RFLAGS	(CONTEXT + 2)
 #define EFER	(CONTEXT + 23)
 #define CR0	(CONTEXT + 24)
+#define CS	(CONTEXT + 4) /* its limit, selector and attributes */
+#define SS	(CONTEXT + 14)
+#define WORDS	28 /* of a context */
 #define PE	UINT64_C(1)
+#define ET	UINT64_C(0x10)
 
 static void context1(uint64_t *in)
 {
@@ -36,6 +40,17 @@ static void real_mode(uint64_t *in)
 {
 	context1(in);
 	in[CR0] &= ~PE;
+}
+
+/* As after a SIPI with vector 0. */
+static void true_real_mode(uint64_t *in)
+{
+	for (unsigned i = 0; i < WORDS; i++)
+		in[CONTEXT + i] = 0;
+	in[RFLAGS] = 2;
+	in[CS] = UINT64_C(0x9b) << 48 | 0xffff;
+	in[SS] = UINT64_C(0x93) << 48 | 0xffff;
+	in[CR0] = ET;
 }
 
 static void reserved_efer(uint64_t *in)
@@ -237,8 +252,11 @@ const struct hct_row hct_rows_vtl[] = {
 	      .status = ST_INVALID_VTL_STATE, AS(HCT_ON_VP, 1)),
 	START("itself", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 0)), .fill = context0,
 	      .status = ST_INVALID_VP_STATE),
-	START("real mode", IN(HCT_SELF, HCT_VP(1, 0)), .fill = real_mode,
+	START("reserved bits of EFER", IN(HCT_SELF, HCT_VP(1, 0)), .fill = reserved_efer,
 	      .status = ST_INVALID_REGISTER_VALUE),
+	START("real mode in VTL1", IN(HCT_SELF, HCT_VP(1, 1)), .fill = true_real_mode,
+	      .status = ST_INVALID_REGISTER_VALUE, .before = enable_other1, .after = disable_other1,
+	      AS(HCT_ON_VP, 1)),
 	START("the kernel fails", IN(HCT_SELF, HCT_VP(1, 0)), .fill = context0,
 	      .status = ST_INVALID_VP_STATE, .fault = HCT_FAULT_SET_SREGS),
 };

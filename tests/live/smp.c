@@ -196,10 +196,15 @@ uint16_t smp_enable_vtl1(unsigned vp)
 	return call_with_context(HV_ENABLE_VP_VTL, vp, 1);
 }
 
-void smp_send_startup(unsigned vp)
+void smp_place_trampoline(void)
 {
 	memcpy((void *)(uintptr_t)(STARTUP_PAGE * PAGE_SIZE), smp_trampoline,
 	       (size_t)(smp_trampoline_end - smp_trampoline));
+}
+
+void smp_send_startup(unsigned vp)
+{
+	smp_place_trampoline();
 	wrmsr(MSR_ICR, (uint64_t)vp << 32 | ICR_INIT);
 	wrmsr(MSR_ICR, (uint64_t)vp << 32 | ICR_STARTUP | STARTUP_PAGE);
 }

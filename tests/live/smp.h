@@ -43,6 +43,7 @@ void smp_begin(void);
  */
 uint16_t smp_start(unsigned vp, unsigned vtl);
 void smp_send_startup(unsigned vp);
+void smp_place_trampoline(void); /* code for real mode, at 0x8000, that goes on to VTL0 */
 void smp_wait_started(unsigned vp);
 bool smp_started(unsigned vp);
 

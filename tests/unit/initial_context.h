@@ -49,4 +49,25 @@ static inline struct hv_initial_vp_context flat_context(void)
 	return c;
 }
 
+/* Real mode, as a SIPI with vector 8 leaves it. */
+static inline struct hv_initial_vp_context real_mode_context(void)
+{
+	const struct hv_segment data = {.limit = 0xffff, .attributes = 0x93};
+
+	return (struct hv_initial_vp_context){
+		.rflags = 0x2,
+		.cs = {.limit = 0xffff, .selector = 0x800, .base = 0x8000, .attributes = 0x9b},
+		.ds = data,
+		.es = data,
+		.fs = data,
+		.gs = data,
+		.ss = data,
+		.tr = {.limit = 0xffff, .attributes = 0x8b},
+		.ldtr = {.limit = 0xffff, .attributes = 0x82},
+		.idtr = {.limit = 0xffff},
+		.gdtr = {.limit = 0xffff},
+		.cr0 = 0x10,
+	};
+}
+
 #endif

@@ -75,10 +75,50 @@ static void impossible_contexts_are_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
 		struct hv_initial_vp_context c = long_mode_context();
 
-		assert_true(context_valid(&c));
+		assert_true(context_valid(&c, 1));
 		refusals[i].spoil(&c);
-		if (context_valid(&c))
+		if (context_valid(&c, 1))
 			fail_msg("accepted: %s", refusals[i].why);
+	}
+}
+
+REFUSAL(real_in_a_ring, c->cs.attributes |= 0x60, c->ss.attributes |= 0x60)
+REFUSAL(real_stack_in_a_ring, c->ss.attributes |= 0x60)
+REFUSAL(real_without_code, c->cs.attributes = 0)
+REFUSAL(real_with_64_bit_code, c->cs.attributes |= 0x2000)
+REFUSAL(real_with_lma, c->efer = 0x500)
+REFUSAL(real_and_paged, c->cr0 |= 0x80000000)
+REFUSAL(real_past_4_gib, c->rip = UINT64_C(1) << 32)
+REFUSAL(real_segment_past_4_gib, c->fs.base = UINT64_C(1) << 32)
+REFUSAL(real_virtual_8086, c->rflags |= 1 << 17)
+
+static const struct refusal real_refusals[] = {
+	ROW(real_in_a_ring),  ROW(real_stack_in_a_ring),    ROW(real_without_code),
+	ROW(real_with_lma),   ROW(real_with_64_bit_code),   ROW(real_and_paged),
+	ROW(real_past_4_gib), ROW(real_segment_past_4_gib), ROW(real_virtual_8086),
+};
+
+/* VTL0 alone can start in real mode. */
+static void real_mode_is_for_vtl0(void **state)
+{
+	struct hv_initial_vp_context c = real_mode_context();
+
+	(void)state;
+	assert_true(context_valid(&c, 0));
+	assert_false(context_valid(&c, 1));
+	assert_false(context_valid(&c, 2));
+	c.cs.attributes = 0x93;
+	assert_true(context_valid(&c, 0));
+	/* Bases need not follow from selectors, and long mode can be prepared. */
+	c.ds.base = 0x123450;
+	c.efer = 0x100;
+	c.ldtr = c.tr = (struct hv_segment){0};
+	assert_true(context_valid(&c, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(real_refusals); i++) {
+		c = real_mode_context();
+		real_refusals[i].spoil(&c);
+		if (context_valid(&c, 0))
+			fail_msg("accepted: %s", real_refusals[i].why);
 	}
 }
 
@@ -87,9 +127,9 @@ static void protected_mode_is_fine(void **state)
 	struct hv_initial_vp_context c = flat_context();
 
 	(void)state;
-	assert_true(context_valid(&c));
+	assert_true(context_valid(&c, 1));
 	c.gs.base = UINT64_C(1) << 32;
-	assert_false(context_valid(&c));
+	assert_false(context_valid(&c, 1));
 }
 
 /* With five levels of paging, addresses have 57 bits. */
@@ -100,9 +140,9 @@ static void canonical_depends_on_la57(void **state)
 	(void)state;
 	c.rip = UINT64_C(1) << 47;
 	c.cr4 |= 1 << 12;
-	assert_true(context_valid(&c));
+	assert_true(context_valid(&c, 1));
 	c.rip = UINT64_C(1) << 56;
-	assert_false(context_valid(&c));
+	assert_false(context_valid(&c, 1));
 }
 
 static void context_reaches_the_vcpu(void **state)
@@ -185,7 +225,7 @@ static void task_register_is_busy_and_present(void **state)
 	hc_start(&h);
 	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
 		c.tr.attributes = attributes[i];
-		assert_true(context_valid(&c));
+		assert_true(context_valid(&c, 1));
 		assert_int_equal(context_load(hc_cpu(&h, 0, 1), &c), 0);
 		s = fake_vcpu_sregs(h.x.fake, hc_cpu(&h, 0, 1)->fd);
 		assert_int_equal(s->tr.type, 0xb);
@@ -250,7 +290,7 @@ static void kvm_has_the_last_word(void **state)
 	(void)state;
 	hc_start(&h);
 	c.cr4 |= UINT64_C(1) << 40;
-	assert_true(context_valid(&c));
+	assert_true(context_valid(&c, 1));
 	assert_int_equal(context_load(hc_cpu(&h, 0, 1), &c), -EINVAL);
 	assert_int_equal(fake_vcpu_regs(h.x.fake, hc_cpu(&h, 0, 1)->fd)->rip, 0x2001);
 	hc_stop(&h);
@@ -277,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(impossible_contexts_are_refused),
 		cmocka_unit_test(protected_mode_is_fine),
+		cmocka_unit_test(real_mode_is_for_vtl0),
 		cmocka_unit_test(canonical_depends_on_la57),
 		cmocka_unit_test(context_reaches_the_vcpu),
 		cmocka_unit_test(segments_reach_the_vcpu),

@@ -192,7 +192,7 @@ static void test_start_vp(void **state)
 	in = input(HV_VP_INDEX_SELF, 0);
 	assert_int_equal(start_vp(&h, &in), HV_INVALID_VP_STATE);
 	in = input(1, 0);
-	in.context.cr0 = 0;
+	in.context.cr0 = 0; /* but 64-bit code */
 	assert_int_equal(start_vp(&h, &in), HV_INVALID_REGISTER_VALUE);
 	assert_false(h.vp[1]->started);
 	in = input(1, 0);
@@ -202,6 +202,40 @@ static void test_start_vp(void **state)
 	assert_int_equal(vtl_cpu_regs(hc_cpu(&h, 1, 0), &regs), 0);
 	assert_int_equal(regs->rip, 0x4321);
 	assert_int_equal(start_vp(&h, &in), HV_INVALID_VP_STATE);
+	hc_stop(&h);
+}
+
+/* In VTL0 as after a SIPI, but with whatever registers the caller likes; not in VTL1. */
+static void test_start_in_real_mode(void **state)
+{
+	struct hv_start_virtual_processor in = input(1, 0);
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	struct hc h;
+
+	(void)state;
+	hc_start(&h);
+	hc_enter(&h, 0, 1);
+	h.vp[1]->enabled_vtls |= 2;
+	in.context = real_mode_context();
+	in.context.rip = 0x123;
+	in.context.rsp = 0xfffe;
+	in.context.ds.base = 0x123450;
+	in.target_vtl = 1;
+	assert_int_equal(start_vp(&h, &in), HV_INVALID_REGISTER_VALUE);
+	assert_false(h.vp[1]->started);
+	in.target_vtl = 0;
+	assert_int_equal(start_vp(&h, &in), HV_SUCCESS);
+	assert_int_equal(h.vp[1]->active_vtl, 1);
+	assert_int_equal(vtl_cpu_state(hc_cpu(&h, 1, 0), &regs, &sregs), 0);
+	assert_int_equal(regs->rip, 0x123);
+	assert_int_equal(regs->rsp, 0xfffe);
+	assert_int_equal(sregs->cr0, 0x10);
+	assert_int_equal(sregs->efer, 0);
+	assert_int_equal(sregs->cs.selector, 0x800);
+	assert_int_equal(sregs->cs.base, 0x8000);
+	assert_int_equal(sregs->ds.base, 0x123450);
+	assert_int_equal(sregs->ss.dpl, 0);
 	hc_stop(&h);
 }
 
@@ -360,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_not_started),
 		cmocka_unit_test(test_not_started_in_kvm),
 		cmocka_unit_test(test_start_vp),
+		cmocka_unit_test(test_start_in_real_mode),
 		cmocka_unit_test(test_start_highest_first),
 		cmocka_unit_test(test_start_denied),
 		cmocka_unit_test(test_capability),
