@@ -191,15 +191,23 @@ static void take(unsigned vector, unsigned vtl)
 	wrmsr(MSR_X2APIC_EOI, 0);
 }
 
+static void handle(const struct trap_frame *f, unsigned vtl)
+{
+	if (smp_repeated(f))
+		__atomic_fetch_add(&board->repeats, 1, __ATOMIC_SEQ_CST);
+	else
+		take((unsigned)f->vector, vtl);
+}
+
 static void on_vtl0(struct trap_frame *f)
 {
-	take((unsigned)f->vector, 0);
+	handle(f, 0);
 }
 
 static void on_vtl1(struct trap_frame *f)
 {
 	smp_taken[1][own_vp()]++; /* what smp.c waits for */
-	take((unsigned)f->vector, 1);
+	handle(f, 1);
 }
 
 static void set_handlers(void)

@@ -77,8 +77,17 @@ void smp_hold_registers(void)
 	CHECK_EQUAL(d, 0x3333);
 }
 
-static void take(unsigned vtl)
+static bool repeats;
+
+bool smp_repeated(const struct trap_frame *f)
 {
+	return repeats && !(rdmsr(MSR_ISR + (uint32_t)f->vector / 32) >> f->vector % 32 & 1);
+}
+
+static void take(const struct trap_frame *f, unsigned vtl)
+{
+	if (smp_repeated(f))
+		return;
 	smp_taken[vtl][smp_index()]++;
 	smp_hold_registers();
 	wrmsr(MSR_X2APIC_EOI, 0);
@@ -86,20 +95,18 @@ static void take(unsigned vtl)
 
 static void on_vtl0(struct trap_frame *f)
 {
-	(void)f;
-	take(0);
+	take(f, 0);
 }
 
 static void on_vtl1(struct trap_frame *f)
 {
-	(void)f;
-	take(1);
+	take(f, 1);
 }
 
 static void on_work(struct trap_frame *f)
 {
-	(void)f;
-	wrmsr(MSR_X2APIC_EOI, 0);
+	if (!smp_repeated(f))
+		wrmsr(MSR_X2APIC_EOI, 0);
 }
 
 void smp_send_icr(unsigned vp, unsigned vtl)
@@ -224,6 +231,7 @@ void smp_begin(void)
 {
 	static const struct vtl_image *const image = &vtl_own_image;
 
+	repeats = guest_has_option("repeats");
 	trap_handle(SMP_VECTOR(0), on_vtl0);
 	trap_handle(SMP_VECTOR(1), on_vtl1);
 	trap_handle(VECTOR_WORK, on_work);

@@ -61,7 +61,7 @@ static void fail(const char *what, int error)
 
 static bool send_message(unsigned node)
 {
-	const uint64_t payload = messages[node];
+	const uint64_t payload = messages[node] - 1;
 	const struct vsm_message message = {.size = sizeof(message),
 					    .type = STRESS_TYPE,
 					    .payload_size = sizeof(payload),
@@ -134,11 +134,14 @@ static bool ended(void)
 	return atomic_load(&machine.ended);
 }
 
+/* It may be taken, and counted, before send() is back. */
 static bool step(const struct stream *s, unsigned i)
 {
-	bool sent = s->send(i);
+	bool sent;
 
-	s->sent[i] += sent;
+	s->sent[i]++;
+	sent = s->send(i);
+	s->sent[i] -= !sent;
 	return sent;
 }
 
@@ -343,12 +346,12 @@ static bool all_seen(void)
 	}
 	printf("%llu events: %llu interrupts between VTLs, %llu messages, %llu device interrupts, "
 	       "%llu and %llu timers, %llu kicks (%llu returns); %llu and %llu halts of VTL0 and "
-	       "VTL1; the queue was full %u times\n",
+	       "VTL1; the queue was full %u times; %u delivered twice\n",
 	       (unsigned long long)sum(&t), (unsigned long long)t.interrupts,
 	       (unsigned long long)t.messages, (unsigned long long)t.msis,
 	       (unsigned long long)t.timers, (unsigned long long)t.guards,
 	       (unsigned long long)t.kicks, (unsigned long long)returned,
-	       (unsigned long long)halts[0], (unsigned long long)halts[1], full);
+	       (unsigned long long)halts[0], (unsigned long long)halts[1], full, board->repeats);
 	return t.interrupts == STRESS_NODES * STRESS_NODES * rounds &&
 	       t.messages == sent_messages && sent_messages == STRESS_NODES * rounds &&
 	       t.msis == sent_msis && sent_msis == STRESS_NODES * rounds &&

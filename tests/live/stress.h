@@ -47,6 +47,7 @@ struct stress_board {
 	volatile uint32_t timers[STRESS_VPS];
 	volatile uint32_t guards_set[STRESS_VPS], guards[STRESS_VPS];
 	volatile uint32_t halts[2][STRESS_VPS]; /* by VTL */
+	volatile uint32_t repeats;		/* delivered twice by an emulator, taken once */
 };
 
 #endif
