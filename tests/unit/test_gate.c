@@ -126,11 +126,71 @@ static void test_next_in_turn_learns_of_it(void **state)
 	smp_stop(&s);
 }
 
+/* --- memslots that are slow to change --- */
+
+#define CHANGE_NS 1000000
+
+static struct fake_kvm *slow_fake;
+static const struct kvm_ops *real_ops;
+
+static int change_slowly(const struct kvm_host *h, int vm_fd,
+			 const struct kvm_userspace_memory_region *region)
+{
+	fake_kvm_advance_clock(slow_fake, CHANGE_NS);
+	return real_ops->set_memory_region(h, vm_fd, region);
+}
+
+static void make_slow(struct smp *s)
+{
+	static struct kvm_ops slow;
+
+	slow_fake = s->x.fake;
+	real_ops = s->x.host->ops;
+	slow = *real_ops;
+	slow.set_memory_region = change_slowly;
+	((struct kvm_host *)(uintptr_t)s->x.host)->ops = &slow;
+}
+
+/* The slice begins when the view is shown, and is four times as long as that took. */
+static void test_slice_follows_remap(void **state)
+{
+	const struct space *space;
+	uint64_t start, shown;
+	static struct smp s;
+
+	(void)state;
+	smp_start_with(&s, 2, VSM_VCPU_STARTED,
+		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM});
+	smp_enable_vtl1(&s, 1);
+	s.vp[1]->active_vtl = 1;
+	make_slow(&s);
+	space = partition_space(s.p, 0);
+	SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
+	start = s.x.host->ops->clock_ns(s.x.host);
+	smp_run(&s, 0);
+	smp_wait_spinning(&s, 0, 0);
+	shown = s.x.host->ops->clock_ns(s.x.host);
+	assert_true(shown - start >= CHANGE_NS);
+	assert_int_equal(space->slice_end, shown + 4 * (shown - start));
+	smp_run(&s, 1);
+	smp_wait_asleep(&s, 1);
+	fake_kvm_set_clock(s.x.fake, space->slice_end - 1);
+	smp_wait_asleep(&s, 1);
+	assert_true(fake_vcpu_running(s.x.fake, smp_fd(&s, 0, 0)));
+	fake_kvm_advance_clock(s.x.fake, 1);
+	smp_expect_vmm(&s, 1, 1);
+	smp_expect_vmm(&s, 0, 0);
+	((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
+	smp_stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_in_turn_learns_of_it),
 		cmocka_unit_test(test_closes_for_running),
+		cmocka_unit_test(test_slice_follows_remap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
