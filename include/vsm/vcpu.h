@@ -36,7 +36,8 @@ struct vsm_vcpu_options {
  * belongs to the partition: vsm_vcpu_destroy() or vsm_partition_destroy() releases it. Any thread.
  *
  * -EINVAL a NULL argument, unknown size, index out of range; -EEXIST the index or the APIC id is
- * taken errors of KVM_CREATE_VCPU and mmap(2)
+ * taken; -ENOTSUP the VM has KVM's local APIC, and all VTLs share the VM, or KVM lacks
+ * KVM_CAP_SIGNAL_MSI or KVM_CAP_MP_STATE; errors of KVM_CREATE_VCPU and mmap(2)
  */
 VSM_API int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_options *options,
 			    struct vsm_vcpu **out);

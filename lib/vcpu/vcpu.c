@@ -84,18 +84,44 @@ static int create_vtl(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o, uns
 	return synic_create(&p->memory, vtl, &v->synic);
 }
 
+/* What the library needs of a host whose local APIC it is to use, and has no other way for. */
+static int check_irqchip(struct vsm_partition *p)
+{
+	static const struct {
+		long cap;
+		const char *without;
+	} needed[] = {
+		{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI: no interrupt would reach VTL0"},
+		{KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE: no VP could be started"},
+	};
+	int fd = partition_space(p, 0)->vm_fd;
+
+	if (p->space_count == 1) {
+		partition_log(p, VSM_LOG_ERROR,
+			      "single-vm cannot use an in-kernel irqchip: every VTL would have it");
+		return -ENOTSUP;
+	}
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (p->host->ops->check_extension(p->host, fd, needed[i].cap) > 0)
+			continue;
+		partition_log(p, VSM_LOG_ERROR, "an in-kernel irqchip without %s",
+			      needed[i].without);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
 /* Learns from the first vCPU whether the VMM gave its VM an in-kernel local APIC. */
 static int learn_irqchip(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
 	struct kvm_lapic_state state;
+	int r;
 
 	p->kernel_irqchip = !p->host->ops->get_lapic(p->host, vp->vtls[0].cpu.fd, &state);
-	if (p->kernel_irqchip && p->space_count == 1) {
-		partition_log(p, VSM_LOG_ERROR,
-			      "single-vm cannot use an in-kernel irqchip: every VTL would have it");
-		return -ENOTSUP;
-	}
+	r = p->kernel_irqchip ? check_irqchip(p) : 0;
+	if (r)
+		return r;
 	return p->kernel_irqchip ? kernel_apic_init(vp) : msr_filter_install(p, 0, true);
 }
 

@@ -210,6 +210,30 @@ static void test_irqchip_and_single_vm(void **state)
 	guest_stop(&g);
 }
 
+/* The library has no other way to KVM's local APIC; a VMM without one is not concerned. */
+static void test_irqchip_needs(void **state)
+{
+	static const long caps[] = {KVM_CAP_SIGNAL_MSI, KVM_CAP_MP_STATE};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(caps); i++) {
+		struct vsm_vcpu_options vo = {.size = sizeof(vo)};
+		struct vsm_partition_options o;
+		struct vsm_vcpu *vp = NULL;
+		bool irqchip = i % 2;
+		struct guest g;
+
+		fixture_start(&g.x, 0);
+		fake_kvm_set_cap(g.x.fake, caps[i / 2], 0);
+		if (irqchip)
+			assert_int_equal(fake_kvm_create_irqchip(g.x.fake, g.x.vm_fd), 0);
+		o = guest_options(&g);
+		assert_int_equal(partition_create_on(g.x.host, &o, &g.p), 0);
+		assert_int_equal(vsm_vcpu_create(g.p, &vo, &vp), irqchip ? -ENOTSUP : 0);
+		guest_stop(&g);
+	}
+}
+
 static int make_all(struct guest *g)
 {
 	struct vsm_partition_options o = guest_options(g);
@@ -363,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_bad_vcpus),
 		cmocka_unit_test(test_cpuid_and_lapics),
 		cmocka_unit_test(test_irqchip_and_single_vm),
+		cmocka_unit_test(test_irqchip_needs),
 		cmocka_unit_test(test_every_failure),
 		cmocka_unit_test(test_two_partitions),
 		cmocka_unit_test(test_stats_sizes),
