@@ -304,6 +304,7 @@ static void report_lost(void)
 		       board->guards[vp], board->guards_set[vp], kicks[vp],
 		       atomic_load(&returns[vp]));
 	fflush(stdout);
+	report_waits(&machine);
 }
 
 static void *watch(void *arg)
