@@ -233,7 +233,8 @@ static int create_partition(struct machine *m)
 		.first_slot = FIRST_SLOT,
 		.kick_signal = KICK_SIGNAL,
 		.unsupported_intercepts = o->unsupported_intercepts,
-		.flags = o->intercept_gva ? VSM_PARTITION_INTERCEPT_GVA : 0,
+		.flags = (o->intercept_gva ? VSM_PARTITION_INTERCEPT_GVA : 0) |
+			 (o->no_io_uring ? VSM_PARTITION_NO_IO_URING : 0),
 		.quirks = o->quirks,
 		.log = report_log,
 		.trace = o->trace ? report_trace : NULL,

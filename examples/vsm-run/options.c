@@ -256,6 +256,15 @@ static int set_irqchip(struct options *o, const struct option_row *row, const ch
 	return r;
 }
 
+static int set_io_uring(struct options *o, const struct option_row *row, const char *value)
+{
+	int chosen = 0, r = choose(row, value, &chosen);
+
+	if (r == CONTINUE)
+		o->no_io_uring = !chosen;
+	return r;
+}
+
 static int set_intercept_gva(struct options *o, const struct option_row *row, const char *value)
 {
 	(void)row, (void)value;
@@ -317,6 +326,8 @@ static const struct option_row rows[] = {
 	 "a VTL that asks for intercepts KVM cannot give (refuse)", set_cr_intercepts,
 	 unsupported_intercepts},
 	{"x2apic", "on|off", "x2APIC mode of the local APICs (on)", set_x2apic, switches},
+	{"io-uring", "on|off", "the event loop is made of io_uring where the host has it (on)",
+	 set_io_uring, switches},
 	{"intercept-gva", NULL, "memory intercepts name the guest-virtual address, too",
 	 set_intercept_gva, NULL},
 	{"kvm", "PATH", "the KVM device (/dev/kvm)", set_kvm, NULL},

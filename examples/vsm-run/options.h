@@ -37,6 +37,7 @@ struct options {
 	uint32_t max_mappings; /* 0: the library's choice */
 	bool intercept_gva;
 	bool no_x2apic;
+	bool no_io_uring;
 	enum vsm_unsupported_intercepts unsupported_intercepts;
 	bool kernel_irqchip;
 	bool trace, stats, probe;

@@ -59,6 +59,7 @@ expect 2 "'x' is not strict|relaxed" --exec x y
 expect 2 "'x' is not kernel|user" --irqchip x y
 expect 2 "'x' is not refuse|accept" --cr-intercepts x y
 expect 2 "'x' is not on|off" --x2apic x y
+expect 2 "'x' is not on|off" --io-uring x y
 expect 2 "'x' is not ux-is-execute" --quirk x y
 expect 2 'does not go with --topology single-vm' --irqchip kernel --topology single-vm x
 expect 2 "'b' is too much" a b
