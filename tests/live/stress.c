@@ -18,7 +18,7 @@
 #include "stress.h"
 
 #define STATUS_LOST	1
-#define PATIENCE_MS	30000 /* without anything counted */
+#define PATIENCE_MS	90000 /* without anything counted */
 #define WINDOW_NS	5000000
 #define MSI_ADDRESS(id) (UINT64_C(0xfee00000) | (uint64_t)(id) << 12)
 
