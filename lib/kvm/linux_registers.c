@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A vCPU's registers. */
 #include "kvm/linux.h"
+#include "kvm/path.h"
 
 int linux_get_regs(LINUX_HOST, int vcpu_fd, struct kvm_regs *regs)
 {
@@ -24,7 +25,7 @@ int linux_set_sregs(LINUX_HOST, int vcpu_fd, const struct kvm_sregs *sregs)
 
 /* KVM_GET_XSAVE2 writes as much as KVM_CAP_XSAVE2 says; the older ioctl always 4 KiB. Both
  * numbers carry the older one's size. */
-int linux_get_xsave(LINUX_HOST, int vcpu_fd, void *image, size_t size)
+RUN_PATH int linux_get_xsave(LINUX_HOST, int vcpu_fd, void *image, size_t size)
 {
 	struct kvm_xsave *xsave = image;
 
@@ -43,7 +44,7 @@ int linux_set_xsave(LINUX_HOST, int vcpu_fd, const void *image)
 	return LINUX_IOCTL(vcpu_fd, KVM_SET_XSAVE, xsave);
 }
 
-int linux_get_xcrs(LINUX_HOST, int vcpu_fd, struct kvm_xcrs *xcrs)
+RUN_PATH int linux_get_xcrs(LINUX_HOST, int vcpu_fd, struct kvm_xcrs *xcrs)
 {
 	return LINUX_IOCTL(vcpu_fd, KVM_GET_XCRS, xcrs);
 }
@@ -53,7 +54,7 @@ int linux_set_xcrs(LINUX_HOST, int vcpu_fd, const struct kvm_xcrs *xcrs)
 	return LINUX_IOCTL(vcpu_fd, KVM_SET_XCRS, xcrs);
 }
 
-int linux_get_debugregs(LINUX_HOST, int vcpu_fd, struct kvm_debugregs *dr)
+RUN_PATH int linux_get_debugregs(LINUX_HOST, int vcpu_fd, struct kvm_debugregs *dr)
 {
 	return LINUX_IOCTL(vcpu_fd, KVM_GET_DEBUGREGS, dr);
 }

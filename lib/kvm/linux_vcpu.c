@@ -2,6 +2,7 @@
 /* What is asked of a vCPU, its registers aside (linux_registers.c). */
 #include <sys/mman.h>
 #include "kvm/linux.h"
+#include "kvm/path.h"
 
 int linux_map_vcpu(LINUX_HOST, int vcpu_fd, size_t size, struct kvm_run **run)
 {
@@ -14,7 +15,7 @@ int linux_map_vcpu(LINUX_HOST, int vcpu_fd, size_t size, struct kvm_run **run)
 }
 
 /* Never repeated: EINTR is how a kick and immediate_exit end it. */
-int linux_run(LINUX_HOST, int vcpu_fd)
+RUN_PATH int linux_run(LINUX_HOST, int vcpu_fd)
 {
 	return linux_ioctl_value(vcpu_fd, KVM_RUN, 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The checked accessor: the only way the library reads or writes guest memory. It never goes
  * through a VTL's alias, whose pages may be closed. */
-#include "memory/memory.h"
+#include "memory/mapping.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,26 +23,34 @@ static int access_init(struct access *a, const struct memory *m, unsigned vtl, g
 }
 
 /* Host address of a byte as the VTL sees it; NULL: nothing is there, or it may not be written. */
-static uint8_t *host_address(const struct access *a, uint64_t addr, bool write)
+static uint8_t *place_host(const struct place *at, uint64_t addr, bool write)
 {
 	uint64_t page = addr >> VSM_PAGE_SHIFT, offset = addr & VSM_PAGE_MASK;
-	const struct overlay *o = overlay_at(a->m, a->vtl, page);
-	const struct memory_region *r;
+	const struct memory_region *r = at->region;
 
-	if (o)
-		return o->host + offset;
-	r = memory_region_of(a->m, page);
+	if (at->overlay)
+		return at->overlay->host + offset;
 	if (!r || (write && r->read_only))
 		return NULL;
-	return r->host + ((page - r->first) << VSM_PAGE_SHIFT) + offset;
+	return region_host(r, r->host, page) + offset;
 }
 
-/* Copies page by page, to the buffer `to` or from the buffer `from`. */
-static int copy(const struct access *a, uint8_t *to, const uint8_t *from)
+static uint8_t *host_address(const struct access *a, uint64_t addr, bool write)
+{
+	const struct place at = place_of(a->m, a->vtl, addr >> VSM_PAGE_SHIFT);
+
+	return place_host(&at, addr, write);
+}
+
+/*
+ * Copies page by page, to the buffer `to` or from the buffer `from`. host: where the first byte is,
+ * which the check of the first page told; nearly always there is no other page.
+ */
+static int copy(const struct access *a, uint8_t *host, uint8_t *to, const uint8_t *from)
 {
 	for (size_t done = 0, n; done < a->len; done += n) {
-		uint8_t *host = host_address(a, a->gpa.addr + done, from != NULL);
-
+		if (done)
+			host = host_address(a, a->gpa.addr + done, from != NULL);
 		n = gpa_span(a->gpa.addr + done, a->len - done);
 		if (!host)
 			return -EFAULT;
@@ -53,25 +62,34 @@ static int copy(const struct access *a, uint8_t *to, const uint8_t *from)
 	return 0;
 }
 
-static int check_pages(const struct access *a, bool write)
+/* *host: of the first byte. */
+static int check_pages(const struct access *a, bool write, uint8_t **host)
 {
+	*host = NULL;
 	for (size_t done = 0; done < a->len; done += gpa_span(a->gpa.addr + done, a->len - done)) {
-		if (!host_address(a, a->gpa.addr + done, write))
+		uint8_t *at = host_address(a, a->gpa.addr + done, write);
+
+		if (!at)
 			return -EFAULT;
+		*host = done ? *host : at;
 	}
 	return 0;
 }
 
-/* The rights to every page. *fault, when not NULL, says what is missing. */
-static int check_rights(const struct access *a, enum mem_access access, bool user,
+/* The rights to every page. *fault, when not NULL, says what is missing; *host: of the first byte. */
+static int check_rights(const struct access *a, enum mem_access access, bool user, uint8_t **host,
 			struct access_fault *fault)
 {
+	*host = NULL;
 	for (size_t done = 0; done < a->len; done += gpa_span(a->gpa.addr + done, a->len - done)) {
 		gpa_t gpa = gpa_from(a->gpa.addr + done);
+		const struct place at = place_of(a->m, a->vtl, gpa_page(gpa));
 		uint8_t setter;
 
-		if (memory_allows(a->m, a->vtl, gpa_page(gpa), access, user, &setter))
+		if (place_allows(a->m, a->vtl, gpa_page(gpa), &at, access, user, &setter)) {
+			*host = done ? *host : place_host(&at, gpa.addr, access == MEM_WRITE);
 			continue;
+		}
 		if (fault)
 			*fault = (struct access_fault){gpa, access, setter};
 		return setter ? -EACCES : -EFAULT;
@@ -79,46 +97,50 @@ static int check_rights(const struct access *a, enum mem_access access, bool use
 	return 0;
 }
 
-int guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
-	       enum mem_access access, bool user, struct access_fault *fault)
+RUN_PATH int guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
+			enum mem_access access, bool user, struct access_fault *fault)
 {
 	struct access a;
+	uint8_t *host;
 	int r = access_init(&a, m, vtl, gpa, len);
 
 	if (!r)
-		r = check_rights(&a, access, user, fault);
-	return r ? r : copy(&a, buf, NULL);
+		r = check_rights(&a, access, user, &host, fault);
+	return r ? r : copy(&a, host, buf, NULL);
 }
 
-int guest_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf, size_t len,
-		struct access_fault *fault)
+RUN_PATH int guest_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf,
+			 size_t len, struct access_fault *fault)
 {
 	struct access a;
+	uint8_t *host;
 	int r = access_init(&a, m, vtl, gpa, len);
 
 	if (!r)
-		r = check_rights(&a, MEM_WRITE, false, fault);
-	return r ? r : copy(&a, NULL, buf);
+		r = check_rights(&a, MEM_WRITE, false, &host, fault);
+	return r ? r : copy(&a, host, NULL, buf);
 }
 
 int host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len)
 {
 	struct access a;
+	uint8_t *host;
 	int r = access_init(&a, m, vtl, gpa, len);
 
 	if (!r)
-		r = check_pages(&a, false);
-	return r ? r : copy(&a, buf, NULL);
+		r = check_pages(&a, false, &host);
+	return r ? r : copy(&a, host, buf, NULL);
 }
 
 int host_write(const struct memory *m, unsigned vtl, gpa_t gpa, const void *buf, size_t len)
 {
 	struct access a;
+	uint8_t *host;
 	int r = access_init(&a, m, vtl, gpa, len);
 
 	if (!r)
-		r = check_pages(&a, true);
-	return r ? r : copy(&a, NULL, buf);
+		r = check_pages(&a, true, &host);
+	return r ? r : copy(&a, host, NULL, buf);
 }
 
 const void *memory_address(const struct memory *m, unsigned vtl, gpa_t gpa)

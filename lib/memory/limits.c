@@ -2,6 +2,7 @@
 /* What higher VTLs leave to lower ones: the maps, the questions asked of them, and changes that
  * happen as a whole or not at all (TLFS vsm.md, memory access protections). */
 #include "memory/mapping.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 
@@ -100,11 +101,12 @@ static prot_t wanted_prot(enum mem_access access, bool user)
 	return user ? PROT_UX : PROT_KX;
 }
 
-bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem_access access,
-		   bool user, uint8_t *setter)
+RUN_PATH bool place_allows(const struct memory *m, unsigned vtl, uint64_t page,
+			   const struct place *at, enum mem_access access, bool user,
+			   uint8_t *setter)
 {
-	const struct overlay *o = overlay_at(m, vtl, page);
-	const struct memory_region *r = memory_region_of(m, page);
+	const struct overlay *o = at->overlay;
+	const struct memory_region *r = at->region;
 	prot_t wanted = wanted_prot(access, user), prot = o ? PROT_ALL : 0;
 	uint8_t who = 0;
 
@@ -117,6 +119,14 @@ bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem
 	if (setter)
 		*setter = who;
 	return prot & wanted;
+}
+
+bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem_access access,
+		   bool user, uint8_t *setter)
+{
+	const struct place at = place_of(m, vtl, page);
+
+	return place_allows(m, vtl, page, &at, access, user, setter);
 }
 
 /* --- changes --- */

@@ -33,6 +33,21 @@ void memory_remove_regions(struct memory *m);
 
 /* --- limits.c --- */
 
+/* What a VTL finds at a page: an overlay, which covers what else may be there, RAM, or nothing. */
+struct place {
+	struct overlay *overlay;
+	const struct memory_region *region;
+};
+
+static inline struct place place_of(const struct memory *m, unsigned vtl, uint64_t page)
+{
+	return (struct place){overlay_at(m, vtl, page), memory_region_of(m, page)};
+}
+
+/* memory_allows() for somebody who wants to know the place, too. */
+bool place_allows(const struct memory *m, unsigned vtl, uint64_t page, const struct place *at,
+		  enum mem_access access, bool user, uint8_t *setter);
+
 /* All limits on one VTL: as they are, or as they were before a change. */
 struct limits_state {
 	const struct protmap *maps[VSM_VTL_COUNT]; /* by setter; NULL: its protections are off */

@@ -2,6 +2,7 @@
 /* Overlay pages: library pages that cover a guest page in one VTL's view (TLFS vsm.md, overlay
  * pages are per VTL). */
 #include "memory/mapping.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static void index_remove(struct memory *m, const struct overlay *o, uint32_t at)
 	memmove(&list[at], &list[at + 1], (m->shown_count[o->vtl] - at) * sizeof(*list));
 }
 
-struct overlay *overlay_at(const struct memory *m, unsigned vtl, uint64_t page)
+RUN_PATH struct overlay *overlay_at(const struct memory *m, unsigned vtl, uint64_t page)
 {
 	uint32_t past = index_past(m, vtl, page);
 	struct overlay *o = past ? m->shown[vtl][past - 1] : NULL;
@@ -171,15 +172,15 @@ static int change_show(const struct memory *m, unsigned vtl, const struct change
 }
 
 /* Where an overlay is, and its position in the index. */
-struct place {
+struct position {
 	bool enabled;
 	uint64_t page;
 	uint32_t at;
 };
 
-static struct place place_take(struct memory *m, struct overlay *o)
+static struct position position_take(struct memory *m, struct overlay *o)
 {
-	struct place p = {o->enabled, o->page, 0};
+	struct position p = {o->enabled, o->page, 0};
 
 	if (o->enabled) {
 		p.at = index_of(m, o);
@@ -189,7 +190,7 @@ static struct place place_take(struct memory *m, struct overlay *o)
 	return p;
 }
 
-static void place_put(struct memory *m, struct overlay *o, const struct place *p)
+static void position_put(struct memory *m, struct overlay *o, const struct position *p)
 {
 	o->enabled = p->enabled;
 	o->page = p->page;
@@ -206,12 +207,12 @@ static int overlay_move(struct memory *m, struct overlay *o, bool enable, uint64
 	bool leaves = o->enabled && (!enable || o->page != page);
 	struct change to = change_at(m, o->vtl, enable, page);
 	struct change from = change_at(m, o->vtl, leaves, o->page);
-	const struct place old = place_take(m, o);
-	struct place new = {enable, page, enable ? index_past(m, o->vtl, page) : 0};
+	const struct position old = position_take(m, o);
+	struct position new = {enable, page, enable ? index_past(m, o->vtl, page) : 0};
 	bool shown = false;
 	int r;
 
-	place_put(m, o, &new);
+	position_put(m, o, &new);
 	r = view_refresh(m, o->vtl);
 	if (!r) {
 		r = change_show(m, o->vtl, &to);
@@ -223,8 +224,8 @@ static int overlay_move(struct memory *m, struct overlay *o, bool enable, uint64
 		return 0;
 	if (shown)
 		to = change_at(m, o->vtl, enable, page);
-	place_take(m, o);
-	place_put(m, o, &old);
+	position_take(m, o);
+	position_put(m, o, &old);
 	if (shown && change_show(m, o->vtl, &to))
 		r = -ENOTRECOVERABLE;
 	view_refresh(m, o->vtl);

@@ -2,6 +2,7 @@
 /* The protection map: an AVL tree of disjoint ranges, changed by splitting and joining trees, so
  * that a change of k ranges costs O(k + log n) and can be taken back without memory. */
 #include "memory/protmap.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -158,7 +159,7 @@ void protmap_clear(struct protmap *map)
 	protmap_init(map, map->default_mask);
 }
 
-prot_t protmap_get(const struct protmap *map, uint64_t page, uint64_t *end)
+RUN_PATH prot_t protmap_get(const struct protmap *map, uint64_t page, uint64_t *end)
 {
 	const struct protmap_node *n = map->root;
 	uint64_t limit = UINT64_MAX;

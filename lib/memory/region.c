@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* RAM: the VMM's files, where the guest has them, and the library's mappings of them. */
 #include "memory/mapping.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ size_t region_index(const struct memory *m, uint64_t page)
 	return low;
 }
 
-const struct memory_region *memory_region_of(const struct memory *m, uint64_t page)
+RUN_PATH const struct memory_region *memory_region_of(const struct memory *m, uint64_t page)
 {
 	size_t i = region_index(m, page);
 
