@@ -47,7 +47,8 @@ static inline const struct hypercall_info *hypercall_find(const uint8_t rows[HYP
 struct hypercall_call {
 	struct vsm_vcpu *vp; /* the caller */
 	struct vsm_partition *partition;
-	unsigned vtl; /* the caller's */
+	unsigned vtl;		     /* the caller's */
+	const struct kvm_regs *regs; /* the caller's, as they are until the call is checked */
 	const struct hypercall_info *info;
 
 	/* The control word; from `fast` on by hypercall_check(). */
@@ -58,10 +59,15 @@ struct hypercall_call {
 	uint16_t reps;	   /* rep count */
 	uint16_t rep;	   /* next element; on return, elements done */
 
-	gpa_t input_gpa, output_gpa; /* of a slow call */
+	gpa_t input_gpa, output_gpa; /* of a slow call; from hypercall_check() on */
 	uint32_t input_size, output_size;
 	bool blocked; /* the call has to wait, and is then made again */
 	int error;    /* a kernel call failed: its -errno, and the call has no result */
+	/* A page each, there from hypercall_get_input() on. */
+	uint8_t *input, *output;
+};
+
+struct hypercall_parameters {
 	_Alignas(16) uint8_t input[VSM_PAGE_SIZE];
 	_Alignas(16) uint8_t output[VSM_PAGE_SIZE];
 };
@@ -158,8 +164,7 @@ static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
 	c->vtl = vp->active_vtl;
 	c->mode64 = cpu_64bit(sregs);
 	c->control = c->mode64 ? regs->rcx : hypercall_pair(regs->rdx, regs->rax);
-	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
-	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
+	c->regs = regs;
 	c->error = 0;
 	c->blocked = false;
 	c->info = hypercall_find(vp->partition->hypercall_rows,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Executes a hypercall: parse, check, read the input, let the handler work, write the output. */
 #include "hypercall/call.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -105,25 +106,34 @@ static int handle(struct hypercall_call *c, struct hypercall_result *result)
 	return put_continuation(c);
 }
 
-static int execute(struct hypercall_call *c, struct hypercall_result *result)
+/*
+ * The only one to have pages of parameters on its stack, and not joined with its callers, which
+ * would have them too.
+ */
+static SIDE_PATH int execute(struct hypercall_call *c, struct hypercall_result *result)
 {
-	enum hv_status status;
+	struct hypercall_parameters parameters;
 	int r;
 
-	if (!c->info)
-		return finish(c, result, HV_INVALID_HYPERCALL_CODE);
+	c->input = parameters.input;
+	c->output = parameters.output;
+	r = hypercall_get_input(c, &result->fault);
+	return r ? parameters_failed(c, result, r) : handle(c, result);
+}
+
+static int check_and_execute(struct hypercall_call *c, struct hypercall_result *result)
+{
+	enum hv_status status;
+
 	if (c->info->privileges & ~HV_PRIVILEGES_GRANTED)
 		return finish(c, result, HV_ACCESS_DENIED);
 	if (c->info->outcome != HYPERCALL_DONE)
 		return vtl_switch(c, result);
 	status = hypercall_check(c);
-	if (status)
-		return finish(c, result, status);
-	r = hypercall_get_input(c, &result->fault);
-	return r ? parameters_failed(c, result, r) : handle(c, result);
+	return status ? finish(c, result, status) : execute(c, result);
 }
 
-int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result)
+RUN_PATH int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result)
 {
 	struct hypercall_call c;
 	int r = hypercall_parse(&c, vp);
@@ -131,7 +141,9 @@ int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result)
 	if (r)
 		return r;
 	*result = (struct hypercall_result){.code = (uint16_t)(c.control & HV_CONTROL_CODE)};
-	return execute(&c, result);
+	if (!c.info)
+		return finish(&c, result, HV_INVALID_HYPERCALL_CODE);
+	return check_and_execute(&c, result);
 }
 
 enum hv_status hypercall_target_vtl(const struct hypercall_call *c, uint8_t input_vtl,

@@ -42,11 +42,41 @@ void hypercall_page_fill(uint8_t *page, uint8_t port);
 /* HvRegisterVsmCodePageOffsets. */
 uint64_t hypercall_page_offsets(void);
 
+#define HYPERCALL_OUT_LENGTH 2
+
+/* Some guests take 0x16 for the VTL call's offset without asking. */
+#define HYPERCALL_OFFSET_HYPERCALL  0x00
+#define HYPERCALL_OFFSET_VTL_CALL   0x16
+#define HYPERCALL_OFFSET_VTL_RETURN 0x20
+
+static const struct {
+	uint16_t offset;
+	enum hypercall_entry entry;
+} hypercall_page_entries[] = {
+	{HYPERCALL_OFFSET_HYPERCALL, HYPERCALL_ENTRY_HYPERCALL},
+	{HYPERCALL_OFFSET_VTL_CALL, HYPERCALL_ENTRY_VTL_CALL},
+	{HYPERCALL_OFFSET_VTL_RETURN, HYPERCALL_ENTRY_VTL_RETURN},
+};
+
+#define HYPERCALL_PAGE_ENTRIES (sizeof(hypercall_page_entries) / sizeof(hypercall_page_entries[0]))
+
 /*
  * Which entry a PIO exit on the hypercall port came from. page_offset: offset in the code page of
- * CS:RIP, which is at or past the `out`. *out_offset: offset of the `out` itself.
+ * CS:RIP, which is at or past the `out`. *out_offset: offset of the `out` itself. Asked at every
+ * hypercall and VTL switch, and inline for that.
  */
-enum hypercall_entry hypercall_page_entry(unsigned page_offset, unsigned *out_offset);
+static inline enum hypercall_entry hypercall_page_entry(unsigned page_offset, unsigned *out_offset)
+{
+	for (size_t i = 0; i < HYPERCALL_PAGE_ENTRIES; i++) {
+		unsigned offset = hypercall_page_entries[i].offset;
+
+		if (page_offset != offset && page_offset != offset + HYPERCALL_OUT_LENGTH)
+			continue;
+		*out_offset = offset;
+		return hypercall_page_entries[i].entry;
+	}
+	return HYPERCALL_ENTRY_NONE;
+}
 
 /* What the run loop has to do after a call. */
 enum hypercall_outcome {

@@ -2,6 +2,7 @@
 /* A hypercall's input and output: in guest memory, or in registers (TLFS hypercall-interface.md,
  * "XMM Fast Hypercall Input" and "Output"). */
 #include "hypercall/call.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static int check_output(const struct hypercall_call *c, struct access_fault *fau
 	return setter ? -EACCES : -EFAULT;
 }
 
-int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault)
+RUN_PATH int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault)
 {
 	const struct memory *m = &c->partition->memory;
 	int r = 0;
@@ -94,8 +95,8 @@ int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault)
 	return r ? r : check_output(c, fault);
 }
 
-int hypercall_put_output(struct hypercall_call *c, uint32_t first, uint32_t end,
-			 struct access_fault *fault)
+RUN_PATH int hypercall_put_output(struct hypercall_call *c, uint32_t first, uint32_t end,
+				  struct access_fault *fault)
 {
 	if (first >= end)
 		return 0;

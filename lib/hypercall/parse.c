@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* A hypercall's control word (TLFS hypercall-interface.md). */
 #include "hypercall/call.h"
+#include "kvm/path.h"
 
 static void decode_control(struct hypercall_call *c)
 {
+	const struct kvm_regs *regs = c->regs;
+
 	c->fast = c->control & HV_CONTROL_FAST;
 	c->variable = (uint16_t)(((c->control & HV_CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT) *
 				 sizeof(uint64_t));
 	c->reps = (c->control & HV_CONTROL_REP_COUNT) >> HV_CONTROL_REP_COUNT_SHIFT;
 	c->rep = (c->control & HV_CONTROL_REP_START) >> HV_CONTROL_REP_START_SHIFT;
+	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
+	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
 }
 
 static enum hv_status check_control(const struct hypercall_call *c)
@@ -41,7 +46,7 @@ static bool fits_page(gpa_t gpa, uint32_t size)
 	       (gpa.addr % HV_PARAMETER_ALIGN == 0 && gpa_offset(gpa) + size <= VSM_PAGE_SIZE);
 }
 
-enum hv_status hypercall_check(struct hypercall_call *c)
+RUN_PATH enum hv_status hypercall_check(struct hypercall_call *c)
 {
 	const struct hypercall_info *info = c->info;
 	enum hv_status status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* HvCallGetVpRegisters, HvCallSetVpRegisters. */
 #include "hypercall/call.h"
+#include "kvm/path.h"
 
 #include <string.h>
 
@@ -63,7 +64,7 @@ static enum hv_status access_registers(struct hypercall_call *c, register_rep on
 	return status;
 }
 
-enum hv_status hypercall_get_vp_registers(struct hypercall_call *c)
+RUN_PATH enum hv_status hypercall_get_vp_registers(struct hypercall_call *c)
 {
 	return access_registers(c, get_one);
 }

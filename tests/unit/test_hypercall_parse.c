@@ -98,6 +98,7 @@ static void variable_header_only_where_allowed(void **state)
 {
 	const uint64_t one = UINT64_C(1) << HV_CONTROL_VARIABLE_SHIFT;
 	struct hypercall_info info = {.rep = true, .variable = true, .input = 16, .input_rep = 8};
+	static struct hypercall_parameters parameters;
 	static struct hypercall_call c;
 	struct hc h;
 
@@ -114,6 +115,7 @@ static void variable_header_only_where_allowed(void **state)
 
 	hc_put(&h, 0, hc_control(0x7fff, false, 2, 1) | one * 3, HC_INPUT, HC_OUTPUT);
 	assert_int_equal(hypercall_parse(&c, h.vp[0]), 0);
+	c.input = parameters.input;
 	assert_null(c.info);
 	c.info = &info;
 	assert_int_equal(hypercall_check(&c), HV_SUCCESS);
@@ -343,6 +345,7 @@ static void fast_blocks_must_fit(void **state)
 static void fast_output_can_start_in_general_registers(void **state)
 {
 	static const struct hypercall_info info = {.rep = true, .output_rep = 8};
+	static struct hypercall_parameters parameters;
 	static struct hypercall_call c;
 	uint64_t xmm[2];
 	struct hc h;
@@ -351,6 +354,7 @@ static void fast_output_can_start_in_general_registers(void **state)
 	start(&h);
 	hc_put(&h, 0, hc_control(0x7fff, true, 4, 1), 0x11, 0x22);
 	assert_int_equal(hypercall_parse(&c, h.vp[0]), 0);
+	c.output = parameters.output;
 	c.info = &info;
 	assert_int_equal(hypercall_check(&c), HV_SUCCESS);
 	for (unsigned i = 0; i < 4; i++)

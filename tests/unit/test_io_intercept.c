@@ -209,7 +209,9 @@ static enum hv_status install(struct guest *g, uint32_t type, uint64_t parameter
 						.access = access,
 						.type = type,
 						.parameter = parameter};
-	struct hypercall_call c = {.vp = g->vp, .partition = g->p, .vtl = 1};
+	struct hypercall_parameters parameters;
+	struct hypercall_call c = {
+		.vp = g->vp, .partition = g->p, .vtl = 1, .input = parameters.input};
 
 	memcpy(c.input, &in, sizeof(in));
 	return hypercall_install_intercept(&c);
