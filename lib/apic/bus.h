@@ -8,7 +8,7 @@
 /* Does this VTL have the library's local APIC (and not KVM's)? */
 static inline bool bus_serves(const struct vsm_vcpu *vp, unsigned vtl)
 {
-	return vtl > 0 || !vp->partition->kernel_irqchip;
+	return !vp->partition->kernel_irqchip || vtl > 0;
 }
 
 /* This instant for the APIC of `vtl`. The guest's TSC costs an ioctl: 0 unless with_tsc. */

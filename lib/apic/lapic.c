@@ -245,7 +245,7 @@ int lapic_highest(const struct lapic *l)
 {
 	int vector;
 
-	if (lapic_irr_empty(l))
+	if (!lapic_irr_any(l))
 		return -1;
 	vector = vector_highest(l->irr);
 	return class_of(vector) > (lapic_ppr(l) & 0xf0) ? vector : -1;

@@ -193,22 +193,22 @@ bool lapic_accepts_pic(const struct lapic *l);
 /* Takes an event out of those that wait. False: it does not wait. */
 bool lapic_take(struct lapic *l, enum lapic_event event);
 
-/* These two are asked several times at every exit, and nearly always so: without branches. */
-static inline bool lapic_irr_empty(const struct lapic *l)
+/* These two are asked at every exit, and nearly always 0: without branches. */
+static inline uint64_t lapic_irr_any(const struct lapic *l)
 {
-	uint64_t irr[4];
+	uint64_t any = 0, two;
 
-	_Static_assert(sizeof(irr) == sizeof(l->irr), "all of the IRR");
-	memcpy(irr, l->irr, sizeof(irr));
-	return !(irr[0] | irr[1] | irr[2] | irr[3]);
+	for (size_t i = 0; i < sizeof(l->irr); i += sizeof(two)) {
+		memcpy(&two, (const uint8_t *)l->irr + i, sizeof(two));
+		any |= two;
+	}
+	return any;
 }
 
-/* Nothing waits for the vCPU, and no timer runs. */
-static inline bool lapic_idle(const struct lapic *l)
+/* 0: nothing waits for the vCPU, and no timer runs. */
+static inline uint64_t lapic_busy(const struct lapic *l)
 {
-	uint64_t timer = l->tsc_deadline | (l->expiry_ns ^ LAPIC_TIMER_NONE);
-
-	return lapic_irr_empty(l) & !(timer | l->events);
+	return lapic_irr_any(l) | l->tsc_deadline | (l->expiry_ns ^ LAPIC_TIMER_NONE) | l->events;
 }
 
 /* The vector that can be delivered now: the highest of the IRR if its class is above PPR's; -1. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* TLB flushes across VPs, and TLB locks. */
 #include "partition/tlb.h"
+#include "kvm/path.h"
 
 #include "partition/hold.h"
 #include "vcpu/vcpu.h"
@@ -31,7 +32,7 @@ static void end_inhibits(const struct vsm_vcpu *vp, unsigned holder, struct vsm_
 			target->vtls[holder].inhibitor[vtl] = NULL;
 }
 
-void tlb_release(struct vsm_vcpu *vp, unsigned holder)
+RUN_PATH void tlb_release(struct vsm_vcpu *vp, unsigned holder)
 {
 	struct vsm_partition *p = vp->partition;
 	struct vp_vtl *v = &vp->vtls[holder];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Getting and setting a register by name. */
 #include "registers/places.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 
@@ -43,8 +44,8 @@ static bool register_reachable(const struct register_access *a)
 	return !a->shared || a->caller >= a->target->active_vtl;
 }
 
-enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
-			    struct hv_register_value *value)
+RUN_PATH enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl,
+				     uint32_t name, struct hv_register_value *value)
 {
 	const struct register_row *row = register_find(name);
 	struct register_access a;

@@ -118,19 +118,6 @@ void vtl_cpu_forget(struct vtl_cpu *cpu)
 	cpu->valid &= cpu->dirty;
 }
 
-/*
- * KVM_SET_REGS, and its form in kvm_run, drops a queued exception (kernel: __set_regs()). With both
- * to be written, nothing may follow the events.
- */
-static int cpu_prepare(struct vtl_cpu *cpu)
-{
-	if (cpu->dirty & ~cpu->sync_groups)
-		return cpu_write_dirty(cpu, CPU_GROUPS);
-	cpu->run->kvm_dirty_regs = cpu->dirty;
-	cpu->dirty = 0;
-	return 0;
-}
-
 /* immediate_exit as set here; a kick writes 1. KVM takes any value but 0. */
 #define HURRY 2
 
@@ -188,12 +175,6 @@ static int cpu_settle_rip(struct vtl_cpu *cpu)
 	return r || regs->rip != cpu->pio_rip ? r : cpu_complete_out(cpu);
 }
 
-/* RIP is elsewhere, so KVM leaves it alone. */
-static inline bool cpu_rip_moved(const struct vtl_cpu *cpu)
-{
-	return (cpu->valid & CPU_REGS) && cpu->groups->regs.rip != cpu->pio_rip;
-}
-
 void vtl_cpu_flush_tlb(struct vtl_cpu *cpu)
 {
 	atomic_store(&cpu->flush_tlb, true);
@@ -218,8 +199,11 @@ static int cpu_drop_translations(struct vtl_cpu *cpu)
 	return r;
 }
 
-/* What KVM has to be told besides the registers that travel with KVM_RUN; rarely anything. */
-static int cpu_settle(struct vtl_cpu *cpu)
+/*
+ * KVM_SET_REGS, and its form in kvm_run, drops a queued exception (kernel: __set_regs()). With both
+ * to be written, nothing may follow the events.
+ */
+int vtl_cpu_settle(struct vtl_cpu *cpu)
 {
 	int r = cpu->rip_owned ? cpu_settle_rip(cpu) : 0;
 
@@ -228,39 +212,7 @@ static int cpu_settle(struct vtl_cpu *cpu)
 		if (r)
 			atomic_store(&cpu->flush_tlb, true);
 	}
-	return r;
-}
-
-/*
- * In kvm_run KVM only ever sets bits of it (kernel: __get_sregs(); the ioctl zeroes them before),
- * and KVM_SET_SREGS queues what it names, whatever RFLAGS.IF says: a bit left from an earlier exit
- * would deliver its interrupt once more. What is queued stays so without being named.
- */
-static void cpu_clear_bitmap(struct kvm_run *run)
-{
-	memset(run->s.regs.sregs.interrupt_bitmap, 0, sizeof(run->s.regs.sregs.interrupt_bitmap));
-}
-
-int vtl_cpu_run(struct vtl_cpu *cpu)
-{
-	struct kvm_run *run = cpu->run;
-	int r = 0;
-
-	if (cpu->rip_owned)
-		cpu->rip_owned = !cpu_rip_moved(cpu);
-	if (cpu->rip_owned || atomic_load(&cpu->flush_tlb))
-		r = cpu_settle(cpu);
-	if (!r && cpu->dirty)
-		r = cpu_prepare(cpu);
-	if (r)
-		return r;
-	/* Before 6.12 a failing KVM_RUN leaves the reason of an earlier exit. */
-	run->exit_reason = KVM_EXIT_UNKNOWN;
-	cpu_clear_bitmap(run);
-	r = cpu->host->ops->run(cpu->host, cpu->fd);
-	run->kvm_dirty_regs = 0;
-	cpu->valid = cpu->sync_groups;
-	return r;
+	return r || !(cpu->dirty & ~cpu->sync_groups) ? r : cpu_write_dirty(cpu, CPU_GROUPS);
 }
 
 /* Answers the exit a half-done instruction made with nothing. */

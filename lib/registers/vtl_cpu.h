@@ -11,6 +11,7 @@
 #define VSM_LIB_REGISTERS_VTL_CPU_H
 
 #include <stdatomic.h>
+#include <string.h>
 #include "kvm/ops.h"
 #include "memory/gpa.h"
 
@@ -111,7 +112,10 @@ int vtl_cpu_flush(struct vtl_cpu *cpu);
 void vtl_cpu_forget(struct vtl_cpu *cpu);
 
 /* KVM_RUN, dirty groups going in and registers coming back. 0 or KVM_RUN's -errno. */
-int vtl_cpu_run(struct vtl_cpu *cpu);
+static inline int vtl_cpu_run(struct vtl_cpu *cpu);
+
+/* What KVM has to be told with ioctls before that; rarely anything. 0 or -errno. */
+int vtl_cpu_settle(struct vtl_cpu *cpu);
 
 /*
  * Finishes the instruction an MMIO or PIO exit left half-done, without running the guest further
@@ -124,18 +128,13 @@ int vtl_cpu_complete(struct vtl_cpu *cpu);
 /*
  * After a PIO exit: where the vCPU goes on is the library's decision, also if that is the
  * instruction itself. KVM would otherwise step over the instruction on re-entry when it finds RIP
- * unchanged (kernel: complete_fast_pio_out()). To be called before RIP is changed.
+ * unchanged (kernel: complete_fast_pio_out()). To be called before RIP is changed. regs: as
+ * vtl_cpu_regs() gives them.
  */
-static inline int vtl_cpu_own_rip(struct vtl_cpu *cpu)
+static inline void vtl_cpu_own_rip(struct vtl_cpu *cpu, const struct kvm_regs *regs)
 {
-	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(cpu, &regs);
-
-	if (r)
-		return r;
 	cpu->rip_owned = true;
 	cpu->pio_rip = regs->rip;
-	return 0;
 }
 
 /*
@@ -153,6 +152,40 @@ void vtl_cpu_unhurry(struct vtl_cpu *cpu);
 
 /* Queues an exception for the next entry in place of one that is queued. error_code < 0: none. */
 int vtl_cpu_inject(struct vtl_cpu *cpu, uint8_t vector, int64_t error_code);
+
+/*
+ * In kvm_run KVM only ever sets bits of it (kernel: __get_sregs(); the ioctl zeroes them before),
+ * and KVM_SET_SREGS queues what it names, whatever RFLAGS.IF says: a bit left from an earlier exit
+ * would deliver its interrupt once more. What is queued stays so without being named.
+ */
+static inline void vtl_cpu_clear_bitmap(struct kvm_run *run)
+{
+	memset(run->s.regs.sregs.interrupt_bitmap, 0, sizeof(run->s.regs.sregs.interrupt_bitmap));
+}
+
+static inline int vtl_cpu_run(struct vtl_cpu *cpu)
+{
+	struct kvm_run *run = cpu->run;
+	int r;
+
+	/* RIP is elsewhere: KVM leaves it alone. */
+	if (cpu->rip_owned && (cpu->valid & CPU_REGS) && cpu->groups->regs.rip != cpu->pio_rip)
+		cpu->rip_owned = false;
+	if (cpu->rip_owned || atomic_load(&cpu->flush_tlb) || (cpu->dirty & ~cpu->sync_groups)) {
+		r = vtl_cpu_settle(cpu);
+		if (r)
+			return r;
+	}
+	run->kvm_dirty_regs = cpu->dirty;
+	cpu->dirty = 0;
+	/* Before 6.12 a failing KVM_RUN leaves the reason of an earlier exit. */
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	vtl_cpu_clear_bitmap(run);
+	r = cpu->host->ops->run(cpu->host, cpu->fd);
+	run->kvm_dirty_regs = 0;
+	cpu->valid = cpu->sync_groups;
+	return r;
+}
 
 #define VECTOR_DB     1
 #define VECTOR_UD     6

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "hypercall/hypercall.h"
+#include "kvm/path.h"
 #include "intercept/intercept.h"
 #include "vcpu/code_page.h"
 #include "partition/tlb.h"
@@ -17,8 +18,6 @@
 #include "vcpu/switch.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
-
-#define OUT_LENGTH 2
 
 struct caller {
 	struct vtl_cpu *cpu;
@@ -65,16 +64,16 @@ static int raise_ud(struct vsm_vcpu *vp, struct caller *c)
 static int raise_ud_elsewhere(struct vsm_vcpu *vp, struct caller *c)
 {
 	uint64_t rip = c->regs->rip;
-	uint8_t before[OUT_LENGTH];
+	uint8_t before[HYPERCALL_OUT_LENGTH];
 	struct access_fault fault;
 	size_t got;
 
 	c->rip = rip;
 	if (!walk_fetch(&vp->partition->memory, vp->active_vtl, c->sregs,
-			cpu_linear_rip(c->sregs, rip - OUT_LENGTH), before, sizeof(before), &got,
-			&fault) &&
+			cpu_linear_rip(c->sregs, rip - HYPERCALL_OUT_LENGTH), before,
+			sizeof(before), &got, &fault) &&
 	    before[0] == 0xe6 && before[1] == vp->partition->hypercall_port)
-		c->rip = rip - OUT_LENGTH;
+		c->rip = rip - HYPERCALL_OUT_LENGTH;
 	return raise_ud(vp, c);
 }
 
@@ -82,7 +81,7 @@ static int do_switch(struct vsm_vcpu *vp, struct caller *c, bool call, uint64_t 
 {
 	int r;
 
-	set_rip(c, c->rip + OUT_LENGTH);
+	set_rip(c, c->rip + HYPERCALL_OUT_LENGTH);
 	r = call ? switch_call(vp, control) : switch_return(vp, control);
 	if (r == 0)
 		return raise_ud(vp, c);
@@ -104,11 +103,26 @@ static int intercept_page(struct vsm_vcpu *vp, struct caller *c, const struct ac
 		.setter = fault->setter,
 		.access = fault->access,
 		.gpa = fault->gpa,
-		.insn_length = OUT_LENGTH,
+		.insn_length = HYPERCALL_OUT_LENGTH,
 	};
 
 	set_rip(c, c->rip);
 	return violation_handle(vp, &v);
+}
+
+/* A call that has, or will have, no result. */
+static int no_result(struct vsm_vcpu *vp, struct caller *c, const struct hypercall_result *result)
+{
+	switch (result->outcome) {
+	case HYPERCALL_VTL_CALL:
+		return do_switch(vp, c, true, result->control);
+	case HYPERCALL_VTL_RETURN:
+		return do_switch(vp, c, false, result->control);
+	case HYPERCALL_FAULT:
+		return intercept_page(vp, c, &result->fault);
+	default:
+		return raise_ud(vp, c);
+	}
 }
 
 static inline int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
@@ -118,29 +132,19 @@ static inline int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 
 	if (r)
 		return r;
-	switch (result.outcome) {
-	case HYPERCALL_DONE:
-	case HYPERCALL_AGAIN:
-		vp->stats.hypercalls++;
-		vp->stats.hypercall_errors += result.status != HV_SUCCESS;
-		set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + OUT_LENGTH : c->rip);
+	if (result.outcome != HYPERCALL_DONE && result.outcome != HYPERCALL_AGAIN)
+		return no_result(vp, c, &result);
+	vp->stats.hypercalls++;
+	vp->stats.hypercall_errors += result.status != HV_SUCCESS;
+	set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + HYPERCALL_OUT_LENGTH : c->rip);
+	if (vp->partition->trace)
 		trace_hypercall(vp, &result);
-		if (result.blocked)
-			tlb_wait(vp, c->rip);
-		return EXIT_RESUME;
-	case HYPERCALL_VTL_CALL:
-		return do_switch(vp, c, true, result.control);
-	case HYPERCALL_VTL_RETURN:
-		return do_switch(vp, c, false, result.control);
-	case HYPERCALL_FAULT:
-		return intercept_page(vp, c, &result.fault);
-	case HYPERCALL_UD:
-		break;
-	}
-	return raise_ud(vp, c);
+	if (result.blocked)
+		tlb_wait(vp, c->rip);
+	return EXIT_RESUME;
 }
 
-int exit_hypercall(struct vsm_vcpu *vp)
+RUN_PATH int exit_hypercall(struct vsm_vcpu *vp)
 {
 	struct caller c = {.cpu = &vcpu_active(vp)->cpu};
 	int r = vtl_cpu_state(c.cpu, &c.regs, &c.sregs);
@@ -153,11 +157,8 @@ int exit_hypercall(struct vsm_vcpu *vp)
 	 * Past the `out` already, KVM is done with it; else it must not step over what is decided
 	 * here.
 	 */
-	if (entry == HYPERCALL_ENTRY_NONE || c.rip == c.regs->rip) {
-		r = vtl_cpu_own_rip(c.cpu);
-		if (r)
-			return r;
-	}
+	if (entry == HYPERCALL_ENTRY_NONE || c.rip == c.regs->rip)
+		vtl_cpu_own_rip(c.cpu, c.regs);
 	switch (entry) {
 	case HYPERCALL_ENTRY_HYPERCALL:
 		return do_hypercall(vp, &c);

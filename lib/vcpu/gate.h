@@ -6,12 +6,12 @@
 #include "vcpu/vcpu.h"
 
 /*
- * Brings the VP's space to the active VTL's view and counts the VP as inside. 0: enter KVM_RUN,
+ * Brings `space`, the active VTL's, to that VTL's view and counts the VP as inside. 0: enter KVM_RUN,
  * then call gate_leave(). 1: had to wait for other VPs, so what was decided before may no longer
  * hold; look again. -EINTR: a signal ended the wait. Else the partition is dead.
  */
-static inline int gate_enter(struct vsm_vcpu *vp);
-static inline void gate_leave(struct vsm_vcpu *vp);
+static inline int gate_enter(struct vsm_vcpu *vp, struct space *space);
+static inline void gate_leave(struct vsm_vcpu *vp, struct space *space);
 
 /* The VP's thread goes back to the VMM: it no longer waits for its turn. */
 void gate_forget(struct vsm_vcpu *vp);
@@ -23,23 +23,20 @@ int gate_wait(struct vsm_vcpu *vp, struct space *space);
 void gate_tell(struct vsm_partition *p, const struct space *space);
 
 /* Alone, and the view is right: what nearly every entry of many guests is, and inline for that. */
-static inline int gate_enter(struct vsm_vcpu *vp)
+static inline int gate_enter(struct vsm_vcpu *vp, struct space *space)
 {
 	struct vsm_partition *p = vp->partition;
-	unsigned vtl = vp->active_vtl;
-	struct space *space = partition_space(p, vtl);
 
-	if (p->max_vps > 1 || vp->holds || !space_shows(space, &p->memory, vtl))
+	if (p->max_vps > 1 || vp->holds || !space_shows(space, &p->memory, vp->active_vtl))
 		return gate_wait(vp, space);
 	space->inside++;
 	vp->inside = true;
 	return 0;
 }
 
-static inline void gate_leave(struct vsm_vcpu *vp)
+static inline void gate_leave(struct vsm_vcpu *vp, struct space *space)
 {
 	struct vsm_partition *p = vp->partition;
-	struct space *space = partition_space(p, vp->active_vtl);
 
 	vp->inside = false;
 	space->inside--;

@@ -55,37 +55,6 @@ static int inject(struct vsm_vcpu *vp, struct vp_vtl *v)
 	return 0;
 }
 
-static void no_interrupt(struct vp_vtl *v)
-{
-	v->cpu.run->cr8 = lapic_cr8(&v->lapic);
-	v->cpu.run->request_interrupt_window = 0;
-}
-
-/* A halted VTL waits for something, and a waiting store wants to be looked at. */
-static bool vtl_idle(const struct vp_vtl *v)
-{
-	bool nothing = !(v->entry_pending | v->halted | v->tlb_wait.waits | v->suspended |
-			 v->retired.armed);
-	uint64_t never = STIMER_NONE;
-
-	for (unsigned i = 0; i < STIMER_COUNT; i++)
-		never &= v->stimers[i].due_ns;
-	return nothing & (never == STIMER_NONE) & lapic_idle(&v->lapic);
-}
-
-bool interrupt_none(struct vsm_vcpu *vp)
-{
-	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++)
-		if (!vtl_idle(&vp->vtls[vtl]))
-			return false;
-	if (vp->watch.suspect || vp->kernel_apic.attend)
-		return false;
-	vp->deadline = KVM_NEVER;
-	if (bus_serves(vp, vp->active_vtl))
-		no_interrupt(vcpu_active(vp));
-	return vp->started;
-}
-
 int interrupt_deliver(struct vsm_vcpu *vp)
 {
 	const struct kvm_host *h = vp->partition->host;
@@ -96,7 +65,7 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 	 */
 	if (!bus_serves(vp, vp->active_vtl))
 		return v->stepping ? 0 : kernel_apic_deliver(vp);
-	no_interrupt(v);
+	interrupt_clear(v);
 	if (v->stepping)
 		return 0;
 	if (lapic_take(&v->lapic, LAPIC_EVENT_NMI)) {

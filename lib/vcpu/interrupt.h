@@ -4,6 +4,7 @@
 #define VSM_LIB_VCPU_INTERRUPT_H
 
 #include "apic/bus.h"
+#include "timer/stimer.h"
 #include "vcpu/vcpu.h"
 
 /* Does something wait for this VTL that makes it enter, whatever a lower one does? */
@@ -15,19 +16,54 @@ bool interrupt_pending(const struct vsm_vcpu *vp, unsigned vtl);
  */
 int interrupt_deliver(struct vsm_vcpu *vp);
 
+/* Nothing is to be delivered to *v, which the library's APIC serves. */
+static inline void interrupt_clear(struct vp_vtl *v)
+{
+	v->cpu.run->cr8 = lapic_cr8(&v->lapic);
+	v->cpu.run->request_interrupt_window = 0;
+}
+
+_Static_assert(STIMER_NONE == UINT64_MAX, "interrupt_vtl_busy() takes it for all ones");
+
+/*
+ * 0: nothing of the VTL's waits. A halted VTL waits for something, and a waiting store wants to be
+ * looked at.
+ */
+static inline uint64_t interrupt_vtl_busy(const struct vp_vtl *v)
+{
+	uint64_t busy =
+		v->entry_pending | v->halted | v->tlb_wait.waits | v->suspended | v->retired.armed;
+	uint64_t never = STIMER_NONE;
+
+	for (unsigned i = 0; i < STIMER_COUNT; i++)
+		never &= v->stimers[i].due_ns;
+	return busy | ~never | lapic_busy(&v->lapic);
+}
+
 /*
  * True: nothing waits in any VTL of the VP, nor will by the clock, no VTL is halted, and the active
  * one's vCPU is ready to run. What the run loop otherwise finds out by asking many, which costs
- * more than all else it does at an exit.
+ * more than all else it does at an exit. All is looked at, then decided: nearly always it is nothing.
  */
-bool interrupt_none(struct vsm_vcpu *vp);
-
-/* After KVM_RUN: takes over the guest's CR8. */
-static inline void interrupt_collect(struct vsm_vcpu *vp)
+static inline bool interrupt_none(struct vsm_vcpu *vp)
 {
-	struct vp_vtl *v = vcpu_active(vp);
+	unsigned count = vp->partition->vtl_count, active = vp->active_vtl;
+	uint64_t busy = !vp->started | vp->watch.suspect | vp->kernel_apic.attend;
 
-	if (bus_serves(vp, vp->active_vtl) && v->cpu.run->cr8 != lapic_cr8(&v->lapic))
+	for (unsigned vtl = 0; vtl < count; vtl++)
+		busy |= interrupt_vtl_busy(&vp->vtls[vtl]);
+	if (busy)
+		return false;
+	vp->deadline = KVM_NEVER;
+	if (bus_serves(vp, active))
+		interrupt_clear(&vp->vtls[active]);
+	return true;
+}
+
+/* After KVM_RUN of *v: takes over the guest's CR8. */
+static inline void interrupt_collect(struct vsm_vcpu *vp, struct vp_vtl *v)
+{
+	if (v->cpu.run->cr8 != lapic_cr8(&v->lapic) && bus_serves(vp, vp->active_vtl))
 		lapic_set_cr8(&v->lapic, v->cpu.run->cr8);
 }
 

@@ -14,6 +14,7 @@
 
 #include "event/event.h"
 #include "event/watch.h"
+#include "kvm/path.h"
 #include "intercept/intercept.h"
 #include "msr/machine_msr.h"
 #include "vcpu/exit.h"
@@ -49,7 +50,7 @@ static bool take_kick(struct vsm_vcpu *vp)
 #define ENTER_AGAIN 2
 
 /* KVM_RUN ended with EINTR. -EINTR: it was for a signal of the VMM's. */
-static int interrupted(struct vsm_vcpu *vp, bool finish)
+static SIDE_PATH int interrupted(struct vsm_vcpu *vp, bool finish)
 {
 	bool nudged = vp->nudged;
 	int r = step_interrupted(vp);
@@ -65,10 +66,11 @@ static int interrupted(struct vsm_vcpu *vp, bool finish)
 }
 
 /* KVM_RUN of the active VTL, which the gate has let in. */
-static inline int run_guest(struct vsm_vcpu *vp, bool finish)
+static inline int run_guest(struct vsm_vcpu *vp, struct space *space, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
-	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	struct vp_vtl *v = vcpu_active(vp);
+	struct vtl_cpu *cpu = &v->cpu;
 	int r;
 
 	if (finish)
@@ -78,8 +80,8 @@ static inline int run_guest(struct vsm_vcpu *vp, bool finish)
 	pthread_mutex_unlock(&p->lock);
 	r = vtl_cpu_run(cpu);
 	pthread_mutex_lock(&p->lock);
-	gate_leave(vp);
-	interrupt_collect(vp);
+	gate_leave(vp, space);
+	interrupt_collect(vp, v);
 	if (finish)
 		vtl_cpu_unhurry(cpu);
 	while (p->max_vps > 1 && p->stepper != vp && step_window_open(p))
@@ -91,17 +93,18 @@ static inline int run_guest(struct vsm_vcpu *vp, bool finish)
 static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
+	struct space *space = partition_space(p, vp->active_vtl);
 	int r = vp->deadline == KVM_NEVER ? 0 : event_arm(p, vp->deadline);
 
 	if (!r)
 		r = watch_arm(vp);
 	if (!r)
-		r = gate_enter(vp);
+		r = gate_enter(vp, space);
 	/* Whoever waited there gave up the lock: pages are no longer open for the right reason. */
 	if (r > 0)
 		r = step_end(vp);
 	else if (!r)
-		return run_guest(vp, finish);
+		return run_guest(vp, space, finish);
 	return r ? r : ENTER_AGAIN;
 }
 
@@ -126,6 +129,19 @@ static int before_guest(struct vsm_vcpu *vp)
 			return violation_handle(vp, &v);
 	}
 	return interrupt_deliver(vp);
+}
+
+/* exit_handle(); nearly every exit of many guests is found without asking its table. */
+static inline int handle_exit(struct vsm_vcpu *vp)
+{
+	const struct vp_vtl *v = vcpu_active(vp);
+	const struct kvm_run *run = v->cpu.run;
+
+	vp->unexplained = 0;
+	if (run->exit_reason != KVM_EXIT_IO || v->stepping ||
+	    run->io.port != vp->partition->hypercall_port)
+		return exit_handle(vp);
+	return exit_hypercall(vp);
 }
 
 /* What is half-done is finished before the registers are looked at, so that they are whole. */
@@ -183,7 +199,7 @@ static int choose(struct vsm_vcpu *vp)
 }
 
 /* Everything there is to do before the guest may go on. ENTER_AGAIN: it may. */
-static int attend(struct vsm_vcpu *vp)
+static SIDE_PATH int attend(struct vsm_vcpu *vp)
 {
 	int r = choose(vp);
 
@@ -203,14 +219,14 @@ static int round_trip(struct vsm_vcpu *vp)
 		return r;
 	r = enter_guest(vp, false);
 	if (r == 0)
-		return exit_handle(vp);
+		return handle_exit(vp);
 	if (r == ENTER_AGAIN)
 		return EXIT_RESUME;
 	return r == -EFAULT ? exit_fault(vp) : r;
 }
 
 /* The VMM looks at the vCPU with ioctls of its own: everything must be there. */
-static int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
+static SIDE_PATH int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
 {
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
 
@@ -269,7 +285,7 @@ static int run_until_exit(struct vsm_vcpu *vp)
 	}
 }
 
-int vsm_vcpu_run(struct vsm_vcpu *vcpu, struct kvm_run **run)
+RUN_PATH int vsm_vcpu_run(struct vsm_vcpu *vcpu, struct kvm_run **run)
 {
 	struct vsm_partition *p;
 	int r;

@@ -8,6 +8,7 @@
  * a switch reads the leaving vCPU once and writes the entered one only where the two differ.
  */
 #include "vcpu/shared.h"
+#include "kvm/path.h"
 
 #include <string.h>
 
@@ -115,7 +116,7 @@ static int move_xsave(struct vsm_vcpu *vp, struct vp_vtl *from, struct vp_vtl *t
 	return r;
 }
 
-int shared_move(struct vsm_vcpu *vp, unsigned from, unsigned to)
+RUN_PATH int shared_move(struct vsm_vcpu *vp, unsigned from, unsigned to)
 {
 	const struct kvm_host *h = vp->partition->host;
 	struct vp_vtl *src = &vp->vtls[from], *dst = &vp->vtls[to];

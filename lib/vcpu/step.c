@@ -4,6 +4,7 @@
  * pages open, one instruction long and with no other VP in the guest.
  */
 #include "vcpu/step.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -210,7 +211,7 @@ int step_stop(struct vsm_vcpu *vp, bool failed)
 	return stop(vp, failed, &undone);
 }
 
-int step_end(struct vsm_vcpu *vp)
+RUN_PATH int step_end(struct vsm_vcpu *vp)
 {
 	return vcpu_active(vp)->stepping ? step_stop(vp, false) : 0;
 }

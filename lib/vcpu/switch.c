@@ -7,6 +7,7 @@
  * -> the run loop runs the VTL that is now active. A return is the same path downwards.
  */
 #include "vcpu/switch.h"
+#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -67,11 +68,12 @@ static int enter(struct vsm_vcpu *vp, unsigned vtl, enum hv_vtl_entry_reason rea
 				   __ATOMIC_SEQ_CST);
 	if (reset_vina)
 		v->vina_asserted = false;
-	trace_switch(vp, vtl, (uint16_t)reason);
+	if (vp->partition->trace)
+		trace_switch(vp, vtl, (uint16_t)reason);
 	return switch_to(vp, vtl);
 }
 
-int switch_call(struct vsm_vcpu *vp, uint64_t control)
+RUN_PATH int switch_call(struct vsm_vcpu *vp, uint64_t control)
 {
 	int vtl = next_enabled(vp, 1), r;
 
@@ -147,7 +149,7 @@ static int restore_volatile(struct vsm_vcpu *vp, unsigned from)
 	return 0;
 }
 
-int switch_return(struct vsm_vcpu *vp, uint64_t control)
+RUN_PATH int switch_return(struct vsm_vcpu *vp, uint64_t control)
 {
 	unsigned from = vp->active_vtl;
 	int vtl = next_enabled(vp, -1), r;
@@ -160,7 +162,8 @@ int switch_return(struct vsm_vcpu *vp, uint64_t control)
 	 * vsm.md).
 	 */
 	tlb_release(vp, from);
-	trace_switch(vp, (unsigned)vtl, 0);
+	if (vp->partition->trace)
+		trace_switch(vp, (unsigned)vtl, 0);
 	r = switch_to(vp, (unsigned)vtl);
 	if (!r && !(control & VTL_RETURN_FAST))
 		r = restore_volatile(vp, from);

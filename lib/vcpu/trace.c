@@ -22,19 +22,16 @@ static void trace(struct vsm_vcpu *vp, struct vsm_trace_event *event)
 
 void trace_switch(struct vsm_vcpu *vp, unsigned target, uint16_t reason)
 {
-	if (vp->partition->trace)
-		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_SWITCH,
-						    .target_vtl = (uint8_t)target,
-						    .code = reason});
+	trace(vp, &(struct vsm_trace_event){
+			  .kind = VSM_TRACE_SWITCH, .target_vtl = (uint8_t)target, .code = reason});
 }
 
 void trace_hypercall(struct vsm_vcpu *vp, const struct hypercall_result *result)
 {
-	if (vp->partition->trace)
-		trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_HYPERCALL,
-						    .code = result->code,
-						    .status = result->status,
-						    .reps = result->reps});
+	trace(vp, &(struct vsm_trace_event){.kind = VSM_TRACE_HYPERCALL,
+					    .code = result->code,
+					    .status = result->status,
+					    .reps = result->reps});
 }
 
 void trace_intercept(struct vsm_vcpu *vp, const struct violation *v)

@@ -10,7 +10,11 @@ struct vsm_vcpu;
 struct hypercall_result;
 struct violation;
 
-/* From the active VTL to `target`; reason: enum hv_vtl_entry_reason, 0 for a return. */
+/*
+ * From the active VTL to `target`; reason: enum hv_vtl_entry_reason, 0 for a return. This and
+ * trace_hypercall() are for a partition that has a trace callback: whether it has is asked where
+ * they are called, at each switch and hypercall.
+ */
 void trace_switch(struct vsm_vcpu *vp, unsigned target, uint16_t reason);
 void trace_hypercall(struct vsm_vcpu *vp, const struct hypercall_result *result);
 void trace_intercept(struct vsm_vcpu *vp, const struct violation *v);
