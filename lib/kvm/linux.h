@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include "kvm/ops.h"
 
 /* The real kernel needs no state of its own, so no op here looks at its host. */
@@ -19,15 +20,24 @@ static inline int linux_result(long ret)
 	return ret < 0 ? -errno : (int)ret;
 }
 
-static inline int linux_ioctl(int fd, unsigned long cmd, const void *arg)
-{
-	return linux_result(ioctl(fd, cmd, arg));
-}
-
-/* An ioctl whose argument is a plain number, or has none. */
+/*
+ * An ioctl whose argument is a plain number, or has none. Not by libc's function: at each VTL
+ * switch there are four, and its page of code and the way there would have to be found each time.
+ */
 static inline int linux_ioctl_value(int fd, unsigned long cmd, unsigned long value)
 {
-	return linux_result(ioctl(fd, cmd, value));
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "0"(__NR_ioctl), "D"((long)fd), "S"(cmd), "d"(value)
+			 : "rcx", "r11", "memory");
+	return (int)ret;
+}
+
+static inline int linux_ioctl(int fd, unsigned long cmd, const void *arg)
+{
+	return linux_ioctl_value(fd, cmd, (unsigned long)arg);
 }
 
 /* An ioctl with a structure: the number of the ioctl says how large the kernel takes it to be. */

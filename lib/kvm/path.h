@@ -5,8 +5,8 @@
 
 /*
  * On the way from one KVM_RUN to the next. These functions end up side by side, in few pages,
- * however many files they come from: after an exit most of the processor's (or an emulator's) caches
- * of translations and code have to be filled again.
+ * however many files they come from: after an exit most of the processor's (or an emulator's)
+ * caches of translations and code have to be filled again.
  */
 #define RUN_PATH __attribute__((hot))
 

@@ -76,7 +76,9 @@ static int check_pages(const struct access *a, bool write, uint8_t **host)
 	return 0;
 }
 
-/* The rights to every page. *fault, when not NULL, says what is missing; *host: of the first byte. */
+/*
+ * The rights to every page. *fault, when not NULL, says what is missing; *host: of the first byte.
+ */
 static int check_rights(const struct access *a, enum mem_access access, bool user, uint8_t **host,
 			struct access_fault *fault)
 {

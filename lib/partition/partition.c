@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Making and releasing a partition. */
+#include "memory/pages.h"
 #include "partition/partition.h"
 
 #include <errno.h>
@@ -237,7 +238,7 @@ int partition_create_on(const struct kvm_host *host, const struct vsm_partition_
 	if (!out || options_copy_in(&o, sizeof(o), options) || !options_valid(&o))
 		return -EINVAL;
 	options_default(&o);
-	p = calloc(1, sizeof(*p));
+	p = pages_allocate(sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	pthread_mutex_init(&p->lock, NULL);

@@ -77,7 +77,7 @@ static int raise_ud_elsewhere(struct vsm_vcpu *vp, struct caller *c)
 	return raise_ud(vp, c);
 }
 
-static int do_switch(struct vsm_vcpu *vp, struct caller *c, bool call, uint64_t control)
+static RUN_PATH int do_switch(struct vsm_vcpu *vp, struct caller *c, bool call, uint64_t control)
 {
 	int r;
 

@@ -202,11 +202,15 @@ int gate_wait(struct vsm_vcpu *vp, struct space *space)
 	return 0;
 }
 
-void gate_tell(struct vsm_partition *p, const struct space *space)
+void gate_left(struct vsm_vcpu *vp, const struct space *space)
 {
+	struct vsm_partition *p = vp->partition;
+
 	if (!space->inside)
 		wake_next(p, space);
 	pthread_cond_broadcast(&p->vcpu_moved);
+	while (p->stepper != vp && step_window_open(p))
+		step_wait(p);
 }
 
 void gate_forget(struct vsm_vcpu *vp)

@@ -6,9 +6,9 @@
 #include "vcpu/vcpu.h"
 
 /*
- * Brings `space`, the active VTL's, to that VTL's view and counts the VP as inside. 0: enter KVM_RUN,
- * then call gate_leave(). 1: had to wait for other VPs, so what was decided before may no longer
- * hold; look again. -EINTR: a signal ended the wait. Else the partition is dead.
+ * Brings `space`, the active VTL's, to that VTL's view and counts the VP as inside. 0: enter
+ * KVM_RUN, then call gate_leave(). 1: had to wait for other VPs, so what was decided before may no
+ * longer hold; look again. -EINTR: a signal ended the wait. Else the partition is dead.
  */
 static inline int gate_enter(struct vsm_vcpu *vp, struct space *space);
 static inline void gate_leave(struct vsm_vcpu *vp, struct space *space);
@@ -19,8 +19,11 @@ void gate_forget(struct vsm_vcpu *vp);
 /* gate_enter() where others may have to be waited for, or the view is not right. */
 int gate_wait(struct vsm_vcpu *vp, struct space *space);
 
-/* A VP has left the space: those who wait for that hear of it. */
-void gate_tell(struct vsm_partition *p, const struct space *space);
+/*
+ * Of a partition with several VPs this one has left the space: those who wait for that hear of it;
+ * and it waits until no other has pages open for a step.
+ */
+void gate_left(struct vsm_vcpu *vp, const struct space *space);
 
 /* Alone, and the view is right: what nearly every entry of many guests is, and inline for that. */
 static inline int gate_enter(struct vsm_vcpu *vp, struct space *space)
@@ -36,12 +39,10 @@ static inline int gate_enter(struct vsm_vcpu *vp, struct space *space)
 
 static inline void gate_leave(struct vsm_vcpu *vp, struct space *space)
 {
-	struct vsm_partition *p = vp->partition;
-
 	vp->inside = false;
 	space->inside--;
-	if (p->max_vps > 1)
-		gate_tell(p, space);
+	if (vp->partition->max_vps > 1)
+		gate_left(vp, space);
 }
 
 #endif

@@ -43,16 +43,17 @@ static inline uint64_t interrupt_vtl_busy(const struct vp_vtl *v)
 /*
  * True: nothing waits in any VTL of the VP, nor will by the clock, no VTL is halted, and the active
  * one's vCPU is ready to run. What the run loop otherwise finds out by asking many, which costs
- * more than all else it does at an exit. All is looked at, then decided: nearly always it is nothing.
+ * more than all else it does at an exit. All is looked at, then decided: nearly always it is
+ * nothing.
  */
 static inline bool interrupt_none(struct vsm_vcpu *vp)
 {
 	unsigned count = vp->partition->vtl_count, active = vp->active_vtl;
-	uint64_t busy = !vp->started | vp->watch.suspect | vp->kernel_apic.attend;
+	uint64_t busy = vp->watch.suspect | vp->kernel_apic.attend;
 
 	for (unsigned vtl = 0; vtl < count; vtl++)
 		busy |= interrupt_vtl_busy(&vp->vtls[vtl]);
-	if (busy)
+	if (busy || !vp->started)
 		return false;
 	vp->deadline = KVM_NEVER;
 	if (bus_serves(vp, active))

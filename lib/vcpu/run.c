@@ -80,12 +80,10 @@ static inline int run_guest(struct vsm_vcpu *vp, struct space *space, bool finis
 	pthread_mutex_unlock(&p->lock);
 	r = vtl_cpu_run(cpu);
 	pthread_mutex_lock(&p->lock);
-	gate_leave(vp, space);
 	interrupt_collect(vp, v);
 	if (finish)
 		vtl_cpu_unhurry(cpu);
-	while (p->max_vps > 1 && p->stepper != vp && step_window_open(p))
-		step_wait(p);
+	gate_leave(vp, space);
 	return r == -EINTR ? interrupted(vp, finish) : r;
 }
 

@@ -84,7 +84,7 @@ static int read_xcr0(const struct kvm_host *h, struct vp_vtl *v)
 	return r;
 }
 
-static int move_xcr0(const struct kvm_host *h, struct vp_vtl *from, struct vp_vtl *to)
+static RUN_PATH int move_xcr0(const struct kvm_host *h, struct vp_vtl *from, struct vp_vtl *to)
 {
 	struct kvm_xcrs xcrs;
 	int r = read_xcr0(h, from);

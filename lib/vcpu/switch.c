@@ -39,7 +39,7 @@ struct hv_vp_vtl_control *switch_vtl_control(struct vp_vtl *v)
 }
 
 /* Makes `to` the active VTL. Failing half-way leaves no VTL fit to run. */
-static int switch_to(struct vsm_vcpu *vp, unsigned to)
+static RUN_PATH int switch_to(struct vsm_vcpu *vp, unsigned to)
 {
 	int r = step_end(vp);
 
@@ -54,7 +54,7 @@ static int switch_to(struct vsm_vcpu *vp, unsigned to)
 	return 0;
 }
 
-static int enter(struct vsm_vcpu *vp, unsigned vtl, enum hv_vtl_entry_reason reason)
+static RUN_PATH int enter(struct vsm_vcpu *vp, unsigned vtl, enum hv_vtl_entry_reason reason)
 {
 	struct vp_vtl *v = &vp->vtls[vtl];
 	struct hv_vp_vtl_control *control = switch_vtl_control(v);

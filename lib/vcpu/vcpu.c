@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory/pages.h"
 #include "msr/synthetic.h"
 #include "partition/options.h"
 #include "partition/tlb.h"
@@ -75,7 +76,7 @@ static int create_vtl(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o, uns
 		r = create_cpu(vp, vtl, id);
 	if (r)
 		return r;
-	v->xsave = calloc(1, p->xsave.size);
+	v->xsave = pages_allocate(p->xsave.size);
 	v->assist_page = overlay_create(&p->memory, vtl, data);
 	if (!v->xsave || !v->assist_page)
 		return -ENOMEM;
@@ -184,7 +185,7 @@ int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_optio
 	if (!partition || !out || options_copy_in(&o, sizeof(o), options) ||
 	    (o.flags & ~VSM_VCPU_STARTED))
 		return -EINVAL;
-	vp = calloc(1, sizeof(*vp));
+	vp = pages_allocate(sizeof(*vp));
 	if (!vp)
 		return -ENOMEM;
 	vp->partition = partition;

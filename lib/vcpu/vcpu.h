@@ -33,7 +33,6 @@ struct tlb_wait {
 /* State of a VP that each VTL has for itself. */
 struct vp_vtl {
 	struct vtl_cpu cpu; /* first: vtl/reset.c */
-	struct synic synic;
 	struct stimer stimers[STIMER_COUNT];
 	struct lapic lapic;
 	struct overlay *assist_page;
@@ -47,11 +46,9 @@ struct vp_vtl {
 	uint64_t cr_intercept_control, cr_intercept_masks[3];
 	bool entry_pending; /* must be entered: a message or interrupt waits that a lower VTL may
 			       not hold up */
-	struct retired_store retired;
-	bool stepping; /* a legal access is being single-stepped */
-	struct page_step step;
-	bool suspended; /* HvRegisterExplicitSuspend */
-	bool halted;	/* behind a HLT, at halt_rip: interrupt.c */
+	bool stepping;	    /* a legal access is being single-stepped */
+	bool suspended;	    /* HvRegisterExplicitSuspend */
+	bool halted;	    /* behind a HLT, at halt_rip: interrupt.c */
 	uint64_t halt_rip;
 	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */
 	bool vina_asserted;   /* while there is no VP assist page to keep it */
@@ -63,6 +60,11 @@ struct vp_vtl {
 	bool xsave_known, xcr0_known, debugregs_known;
 	uint64_t xcr0;
 	struct kvm_debugregs debugregs;
+
+	/* Of the rest little or nothing is looked at in passing. */
+	struct retired_store retired;
+	struct page_step step;
+	struct synic synic;
 };
 
 /* MSRs that are not 0 after a processor's reset, as KVM made them. */
@@ -94,9 +96,8 @@ struct vsm_vcpu {
 	uint32_t apic_id;
 	_Atomic uint8_t active_vtl;
 	uint16_t enabled_vtls; /* bit per VTL */
-	struct vp_vtl vtls[VSM_VTL_COUNT];
-	uint64_t tsc_moved; /* by the guest, since reference time was tied to the TSC */
-	uint64_t runtime;   /* HV_X64_MSR_VP_RUNTIME when it was last read */
+	uint64_t tsc_moved;    /* by the guest, since reference time was tied to the TSC */
+	uint64_t runtime;      /* HV_X64_MSR_VP_RUNTIME when it was last read */
 	struct system_event system_event;
 	const struct port *in_port; /* whose callback its thread is in */
 
@@ -126,6 +127,9 @@ struct vsm_vcpu {
 	unsigned unexplained; /* KVM_RUNs in a row that failed for no reason to be found */
 
 	struct vsm_vcpu_stats stats;
+
+	/* Last: VTL0's begins where most of what is looked at at each exit ends. */
+	struct vp_vtl vtls[VSM_VTL_COUNT];
 };
 
 static inline struct vp_vtl *vcpu_active(struct vsm_vcpu *vp)
