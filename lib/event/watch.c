@@ -94,11 +94,25 @@ static bool certain(const struct violation *v)
 	return v->setter ? v->gva_valid : v->overlay || (v->allowed_here && !v->guessed);
 }
 
+/*
+ * KVM puts an interrupt aside that it cannot deliver, and emulates one instruction after the other
+ * in its place. What keeps it from being delivered does not depend on where the VP is.
+ */
+static int put_aside(struct vsm_vcpu *vp, bool *put)
+{
+	struct kvm_vcpu_events *events;
+	int r = vtl_cpu_events(&vcpu_active(vp)->cpu, &events);
+
+	*put = !r && (events->interrupt.injected || events->nmi.injected);
+	return r;
+}
+
 int watch_look(struct vsm_vcpu *vp, struct violation *v)
 {
 	struct vp_watch *w = &vp->watch;
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
 	struct kvm_regs *regs;
+	bool moved, put;
 	int r;
 
 	w->suspect = false;
@@ -107,7 +121,11 @@ int watch_look(struct vsm_vcpu *vp, struct violation *v)
 	r = vtl_cpu_regs(cpu, &regs);
 	if (r)
 		return r;
-	if (!unmoved(vp, regs)) {
+	moved = !unmoved(vp, regs);
+	r = put_aside(vp, &put);
+	if (r)
+		return r;
+	if (moved && !put) {
 		w->patience = 0;
 		return 0;
 	}
@@ -116,7 +134,7 @@ int watch_look(struct vsm_vcpu *vp, struct violation *v)
 		r = intercept_locate(vp, v);
 	if (r < 0)
 		return r;
-	if (!r && certain(v))
+	if (!r && certain(v) && (!moved || v->delivers))
 		return 0;
 	memset(v, 0, sizeof(*v));
 	w->patience = w->patience < WATCH_PATIENCE / 2 ? 2 * w->patience + 1 : WATCH_PATIENCE;

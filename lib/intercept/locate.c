@@ -244,18 +244,28 @@ static enum verdict check_instruction(struct search *s)
 	return decoded ? catch_unknown(s) : PASSES;
 }
 
+/* The processor may have met a table that it walks with a write access and may only be read. */
+static bool walks_closed(const struct search *s)
+{
+	for (unsigned i = 0; i < s->touched_count; i++)
+		if ((s->touched[i].prot & PROT_W) &&
+		    viewer_hardware(&s->w, s->touched[i].page) < KVM_MAP_READ_WRITE)
+			return true;
+	return false;
+}
+
 /*
  * Nothing is forbidden and no page is known to be closed, yet the host closed one. Either it could
  * not open it (memory.h: pages may be less accessible than the limits say), or the processor walks
  * a read-only table with a write access. Everything the instruction touches is opened.
  */
-static void open_touched(struct search *s)
+static void open_touched(struct search *s, enum verdict verdict)
 {
 	if (!memory_lowest_setter(s->w.m, s->w.vtl))
 		return;
 	memcpy(s->v->open, s->touched, sizeof(s->touched));
 	s->v->open_count = s->touched_count;
-	s->v->guessed = true;
+	s->v->guessed = verdict != PASSES || !walks_closed(s);
 }
 
 static bool internal_error(const struct vsm_vcpu *vp)
@@ -283,16 +293,6 @@ static void drop_emulation_failure(struct vsm_vcpu *vp, struct kvm_vcpu_events *
 	events->exception.injected = 0;
 	events->exception.pending = 0;
 	vtl_cpu_dirty(cpu, CPU_EVENTS);
-}
-
-/* The processor may have met a table that it walks with a write access and may only be read. */
-static bool walks_closed(const struct search *s)
-{
-	for (unsigned i = 0; i < s->touched_count; i++)
-		if ((s->touched[i].prot & PROT_W) &&
-		    viewer_hardware(&s->w, s->touched[i].page) < KVM_MAP_READ_WRITE)
-			return true;
-	return false;
 }
 
 static bool explains(const struct search *s, enum verdict verdict)
@@ -418,7 +418,7 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 	if (verdict != CAUGHT && !v->overlay) {
 		if (verdict != OUTSIDE && !v->open_count &&
 		    (!internal_error(vp) || walks_closed(&s)))
-			open_touched(&s);
+			open_touched(&s, verdict);
 		v->allowed_here = v->open_count;
 	} else {
 		v->open_count = 0;

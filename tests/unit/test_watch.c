@@ -138,6 +138,33 @@ static void test_null(void **state)
 	runs_on(&s);
 }
 
+#define IDT UINT64_C(0x30000)
+
+/* An interrupt that KVM cannot deliver, and emulates on: where the VP is does not matter. */
+static void test_put_aside(void **state)
+{
+	struct kvm_vcpu_events *e;
+	struct smp s;
+
+	(void)state;
+	start(&s, &slots, FAR);
+	assert_int_equal(memory_limit(&s.p->memory, 1, 0, IDT >> 12, (IDT >> 12) + 1, 0), 0);
+	fake_vcpu_sregs(s.x.fake, smp_fd(&s, 0, 0))->idt =
+		(struct kvm_dtable){.base = IDT, .limit = 0x7ff};
+	SMP_SCRIPT(&s, 0, 0, SPIN);
+	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
+	smp_run(&s, 0);
+	smp_wait_spinning(&s, 0, 0);
+	e = fake_vcpu_events(s.x.fake, smp_fd(&s, 0, 0));
+	e->interrupt.injected = 1;
+	e->interrupt.nr = 0x40;
+	assert_false(look(&s));
+	assert_true(look(&s));
+	smp_expect_vmm(&s, 0, 1);
+	assert_int_equal(s.vp[0]->stats.memory_intercepts, 1);
+	smp_stop(&s);
+}
+
 /* A processor that runs the guest's code itself tells of what it cannot reach. */
 static void test_not_watched(void **state)
 {
@@ -209,10 +236,10 @@ static void test_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stuck),	       cmocka_unit_test(test_open),
-		cmocka_unit_test(test_null),	       cmocka_unit_test(test_not_watched),
-		cmocka_unit_test(test_no_limits),      cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_emulating_host),
+		cmocka_unit_test(test_stuck),	    cmocka_unit_test(test_put_aside),
+		cmocka_unit_test(test_open),	    cmocka_unit_test(test_null),
+		cmocka_unit_test(test_not_watched), cmocka_unit_test(test_no_limits),
+		cmocka_unit_test(test_ends),	    cmocka_unit_test(test_emulating_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
