@@ -104,7 +104,9 @@ CODE(avx_add, "vpaddq (%rbx), %ymm0, %ymm0")
 CODE(jump, "jmp *%rbx")
 CODE(interrupt, "int $0x40")
 CODE(undefined, "ud2")
+CODE(unmapped, "movabs 0x100200000, %rax") /* behind WINDOW */
 CODE(iret, "iretq")
+CODE(retf, "lretq")
 CODE(load_segment, "mov %ax, %es")
 CODE(load_fs, "mov %ax, %fs")
 
@@ -306,7 +308,12 @@ static const struct row rows[] = {
 	ROW("delivery, exception's frame", undefined, .at = PAGE_SIZE - 64, .use = USE(RSP),
 	    WRITE_TO(CLOSED, PAGE_SIZE - 64 - 40),
 	    .flags = DELIVERS | NEED_NATIVE | NO_SKIP | NO_INJECT),
+	ROW("delivery, page fault's frame", unmapped, .at = PAGE_SIZE - 64, .use = USE(RSP),
+	    WRITE_TO(CLOSED, PAGE_SIZE - 64 - 48),
+	    .flags = DELIVERS | NEED_NATIVE | NO_SKIP | NO_INJECT),
 	ROW("descriptors of an IRET", iret, .at = AT, .use = USE(RSP), READ_FROM(GDT, 8),
+	    .flags = FRAMED | NO_INJECT | NEED_NATIVE),
+	ROW("descriptors of a far return", retf, .at = AT, .use = USE(RSP), READ_FROM(GDT, 8),
 	    .flags = FRAMED | NO_INJECT | NEED_NATIVE),
 	ROW("delivery, IDT", interrupt, .at = AT, .use = USE(RBX), READ_FROM(IDT, VECTOR * 16),
 	    .flags = DELIVERS | NO_INJECT | NEED_NATIVE),

@@ -203,10 +203,12 @@ static void on_interrupt(struct trap_frame *f)
 	(void)f;
 }
 
-static void on_undefined(struct trap_frame *f)
+static void on_fault(struct trap_frame *f)
 {
-	CHECK_EQUAL(f->rip, (uint64_t)undefined);
+	CHECK_EQUAL(f->rip, (uint64_t)row->code);
 	f->rip = (uint64_t)row->next;
+	/* In the frame, which is compared: processors set it, KVM does, QEMU does not. */
+	f->rflags &= ~FLAG_RF;
 }
 
 static uint64_t address(const struct row *r)
@@ -487,6 +489,31 @@ static bool possible(const struct row *r)
 	       (guest_has_option("native") && (cpuid(1).ecx & CPUID_CX16));
 }
 
+/*
+ * A table that may only be read, with no bit left to set, is walked as if nothing were closed.
+ * AMD's processors walk with write accesses; Linux 6.1 goes round in circles there with `slots`
+ * once the table has been read.
+ */
+static void walk_read_only_table(void)
+{
+	static const struct row walk = {.name = "walk, read-only table", .page = TABLE};
+	volatile uint64_t *word = (volatile uint64_t *)(WINDOW + AT);
+
+	row = &walk;
+	answer = ALLOW;
+	count = 0;
+	table[0] = (uint64_t)closed | ENTRY;
+	*word_at(AT) = 1;
+	set_mask(HV_R | HV_X);
+	same("entry", *(volatile uint64_t *)table, (uint64_t)closed | ENTRY);
+	__asm__ volatile("invlpg %0" : : "m"(*word));
+	same("word", *word, 1);
+	*word = 2;
+	set_mask(HV_RWX);
+	same("word stored", *word_at(AT), 2);
+	same("intercepts", count, 0);
+}
+
 /* --- setting up --- */
 
 /* What is left out and why. */
@@ -535,7 +562,8 @@ int guest_main(void)
 	move_tables();
 	map_window();
 	trap_handle(TRAP_GP, on_gp);
-	trap_handle(TRAP_UD, on_undefined);
+	trap_handle(TRAP_UD, on_fault);
+	trap_handle(TRAP_PF, on_fault);
 	trap_handle(VECTOR, on_interrupt);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		row = &rows[i];
@@ -545,6 +573,7 @@ int guest_main(void)
 			if (possible(row))
 				try_answer(row);
 	}
+	walk_read_only_table();
 	print("%u rows, %u differences\n", (unsigned)(sizeof(rows) / sizeof(rows[0])), failures);
 	return failures != 0;
 }
