@@ -242,6 +242,7 @@ static enum hv_status set_interruption(const struct register_access *a,
 		e->interrupt.nr = (uint8_t)(value->low >> HV_EVENT_VECTOR_SHIFT);
 		e->interrupt.soft = 0;
 	}
+	register_holder(a)->ahead = e->interrupt.injected;
 	vtl_cpu_dirty(cpu, CPU_EVENTS);
 	return HV_SUCCESS;
 }

@@ -46,6 +46,12 @@ int exit_take_back(struct vtl_cpu *cpu, bool *stepped);
 int violation_handle(struct vsm_vcpu *vp, const struct violation *v);
 
 /*
+ * Before KVM_RUN: what keeps the interrupt that is queued from being delivered, if KVM could make a
+ * triple fault or an error of that. *v is empty if nothing does. 0 or -errno.
+ */
+int violation_ahead(struct vsm_vcpu *vp, struct violation *v);
+
+/*
  * What cannot be carried out with the pages open for nothing else is the higher VTL's to deal with:
  * tells it.
  */

@@ -196,6 +196,17 @@ static int choose(struct vsm_vcpu *vp)
 	return vcpu_active(vp)->suspended || interrupt_halted(vp) ? idle(vp) : ENTER_AGAIN;
 }
 
+/* An interrupt that could not be delivered does not go in. */
+static int look_ahead(struct vsm_vcpu *vp)
+{
+	struct violation v = {0};
+	int r = violation_ahead(vp, &v);
+
+	if (r)
+		return r;
+	return v.setter || v.overlay || v.allowed_here ? violation_handle(vp, &v) : ENTER_AGAIN;
+}
+
 /* Everything there is to do before the guest may go on. ENTER_AGAIN: it may. */
 static SIDE_PATH int attend(struct vsm_vcpu *vp)
 {
@@ -206,7 +217,7 @@ static SIDE_PATH int attend(struct vsm_vcpu *vp)
 	r = before_guest(vp);
 	if (r || switch_due(vp) != vp->active_vtl)
 		return r;
-	return ENTER_AGAIN;
+	return look_ahead(vp);
 }
 
 static int round_trip(struct vsm_vcpu *vp)

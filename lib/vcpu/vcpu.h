@@ -48,6 +48,7 @@ struct vp_vtl {
 			       not hold up */
 	bool stepping;	    /* a legal access is being single-stepped */
 	bool suspended;	    /* HvRegisterExplicitSuspend */
+	bool ahead;	    /* an interrupt is queued in KVM: violation_ahead() */
 	bool halted;	    /* behind a HLT, at halt_rip: interrupt.c */
 	uint64_t halt_rip;
 	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */

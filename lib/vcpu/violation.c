@@ -206,6 +206,25 @@ int exit_internal_error(struct vsm_vcpu *vp)
 	return emulation_failed ? emulation_failure(vp) : EXIT_TO_VMM;
 }
 
+int violation_ahead(struct vsm_vcpu *vp, struct violation *v)
+{
+	struct vp_vtl *active = vcpu_active(vp);
+	struct kvm_vcpu_events *events;
+	int r;
+
+	/* A processor that delivers it itself says what it met. */
+	if (!active->ahead || active->stepping || active->cpu.unfinished)
+		return 0;
+	r = vtl_cpu_events(&active->cpu, &events);
+	active->ahead = !r && events->interrupt.injected && vp->partition->watches;
+	if (r || !active->ahead || !memory_lowest_setter(&vp->partition->memory, vp->active_vtl))
+		return r;
+	r = intercept_locate(vp, v);
+	if (r || !v->delivers || v->guessed)
+		memset(v, 0, sizeof(*v));
+	return r;
+}
+
 /*
  * A KVM that delivers events in software makes a triple fault of what it cannot reach, a closed
  * page or the IDT that a step has shut, and leaves state and exception as they were. kvm_amd resets
