@@ -37,6 +37,81 @@ static size_t delivered(struct smp *s, unsigned vp, unsigned vtl, enum fake_even
 	return found;
 }
 
+#define FRAME_PAGE (0x8000u / 4096 - 1) /* of VTL0's stack */
+
+static int limit(struct smp *s, prot_t mask)
+{
+	struct memory *m = &s->p->memory;
+
+	return memory_limit(m, 1, 0, FRAME_PAGE, FRAME_PAGE + 1, mask);
+}
+
+/* A 32-bit interrupt gate for VECTOR, and the code segment. */
+static void put_tables(struct smp *s)
+{
+	const uint64_t gate = UINT64_C(0x00008e0000081000), code = UINT64_C(0x00cf9b000000ffff);
+	struct kvm_sregs *sregs = fake_vcpu_sregs(s->x.fake, smp_fd(s, 0, 0));
+
+	sregs->idt = (struct kvm_dtable){.base = 0x5000, .limit = 0x7ff};
+	sregs->gdt = (struct kvm_dtable){.base = 0x6000, .limit = 0xf};
+	memcpy(s->x.mem + 0x5000 + 8 * VECTOR, &gate, sizeof(gate));
+	memcpy(s->x.mem + 0x6000 + 8, &code, sizeof(code));
+}
+
+/* VTL1 has done what it was entered for. */
+static void leave_vtl1(struct smp *s)
+{
+	pthread_mutex_lock(&s->p->lock);
+	assert_int_equal(switch_return(s->vp[0], 1), 1);
+	pthread_mutex_unlock(&s->p->lock);
+}
+
+/* A closed stack is told before KVM meets it, as often as it is in the way. */
+static void frame_is_closed(bool halted)
+{
+	const struct vsm_partition_options o = {.enforcement = VSM_ENFORCEMENT_SLOTS};
+	const unsigned times = 2;
+	struct smp s;
+
+	smp_start_with(&s, 1, 0, &o);
+	smp_enable_vtl1(&s, 0);
+	smp_interrupts_on(&s, 0, 0);
+	put_tables(&s);
+	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(limit(&s, 0), 0);
+	if (halted)
+		SMP_SCRIPT(&s, 0, 0, HALT, VMM_OUT);
+	else
+		SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);
+	SMP_SCRIPT(&s, 0, 1, VMM_OUT, VMM_OUT);
+	smp_run(&s, 0);
+	if (halted)
+		smp_wait_asleep(&s, 1);
+	else
+		smp_wait_spinning(&s, 0, 0);
+	give(&s, 0, 0, VECTOR, LAPIC_FIXED);
+	for (unsigned i = 0; i < times; i++) {
+		smp_expect_vmm(&s, 0, 1);
+		assert_int_equal(delivered(&s, 0, 0, FAKE_INTERRUPT, VECTOR), 0);
+		assert_int_equal(s.vp[0]->stats.memory_intercepts, i + 1);
+		leave_vtl1(&s);
+		if (i + 1 == times)
+			assert_int_equal(limit(&s, PROT_ALL), 0);
+		smp_run(&s, 0);
+	}
+	smp_expect_vmm(&s, 0, 0);
+	assert_int_equal(delivered(&s, 0, 0, FAKE_INTERRUPT, VECTOR), 1);
+	smp_stop(&s);
+}
+
+/* In the middle of its work; and where its events were looked at before. */
+static void test_frame_is_closed(void **state)
+{
+	(void)state;
+	frame_is_closed(false);
+	frame_is_closed(true);
+}
+
 static void test_halt_ends_with_interrupt(void **state)
 {
 	struct smp s;
@@ -529,6 +604,7 @@ static void test_reset_takes_nmi(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_frame_is_closed),
 		cmocka_unit_test(test_halt_ends_with_interrupt),
 		cmocka_unit_test(test_halt_for_good),
 		cmocka_unit_test(test_halt_exits),
