@@ -31,6 +31,7 @@ struct delivery {
 	uint8_t gate[16];
 	uint8_t code[8]; /* descriptor */
 	unsigned cpl;
+	bool forbidden; /* the gate is for inner rings only */
 };
 
 /* A supervisor's access to eight bytes at most, within a page. */
@@ -84,8 +85,10 @@ static int read_tables(struct delivery *d)
 	if (r)
 		return r;
 	type = d->gate[5] & 0x1f;
-	if (!(d->gate[5] & 0x80) || (type != GATE_INTERRUPT && type != GATE_TRAP) ||
-	    (d->software && (d->gate[5] >> 5 & 3u) < cpl))
+	if (type != GATE_INTERRUPT && type != GATE_TRAP)
+		return -EPERM;
+	d->forbidden = d->software && (d->gate[5] >> 5 & 3u) < cpl;
+	if (d->forbidden || !(d->gate[5] & 0x80))
 		return -EPERM;
 	if (!(selector(d) & 0xfffc) || (selector(d) & 4) || (selector(d) | 7) > s->gdt.limit)
 		return -EPERM;
@@ -186,6 +189,15 @@ static uint64_t target(const struct delivery *d)
 	return rip;
 }
 
+#define ERROR_CODE_IDT 2
+
+/* #GP for the INT n, at it (SDM vol. 3, 6.12.1.2). */
+static int refuse_gate(const struct delivery *d, struct vtl_cpu *cpu)
+{
+	forget_event(d->events);
+	return vtl_cpu_inject(cpu, VECTOR_GP, d->v->vector << 3 | ERROR_CODE_IDT);
+}
+
 int window_deliver(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
@@ -199,8 +211,12 @@ int window_deliver(struct vsm_vcpu *vp, const struct violation *v)
 		return r;
 	d.software = !d.events->exception.injected && !d.events->nmi.injected &&
 		     (!d.events->interrupt.injected || d.events->interrupt.soft);
-	if (v->unbounded || !(d.sregs->efer & CPU_EFER_LMA) || read_tables(&d) ||
-	    !address_valid(target(&d), true, d.sregs->cr4) || stack_pointer(&d, &sp) ||
+	if (v->unbounded || !(d.sregs->efer & CPU_EFER_LMA))
+		return -EPERM;
+	r = read_tables(&d);
+	if (d.forbidden)
+		return refuse_gate(&d, cpu);
+	if (r || !address_valid(target(&d), true, d.sregs->cr4) || stack_pointer(&d, &sp) ||
 	    push_frame(&d, &sp))
 		return -EPERM;
 	d.regs->rsp = sp;

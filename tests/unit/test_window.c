@@ -24,6 +24,7 @@
 #define LSTAR	  UINT64_C(0xffffffff81000000)
 #define MSR_LSTAR 0xc0000082
 #define ENTRY	  UINT64_C(0x23) /* present, writable, accessed */
+#define USER	  UINT64_C(4)
 #define LEAF	  UINT64_C(0x63) /* and dirty */
 #define LARGE	  UINT64_C(0xe3) /* 2 MiB */
 #define PAGE	  PAGE_SECRET
@@ -439,6 +440,31 @@ static void test_delivery(void **state)
 	assert_int_equal(word(STACK - 16), STACK);
 }
 
+/* INT n in user mode through a gate of ring 0: #GP, and nobody is told. */
+static void test_delivery_forbidden(void **state)
+{
+	static const uint8_t code[] = {0xcd, 0x40};
+	static const struct fake_step fault = {.kind = FAKE_RETURN, .error = EFAULT};
+	struct kvm_sregs *sregs = fake_vcpu_sregs(t.g.x.fake, fd());
+	struct fake_event event;
+
+	(void)state;
+	memcpy(t.g.x.mem + CODE, code, sizeof(code));
+	put_gate(0x40, HANDLER);
+	for (unsigned i = 0; i < 3; i++)
+		put((uint64_t[]){PML4, PDPT, PD}[i], word((uint64_t[]){PML4, PDPT, PD}[i]) | USER);
+	sregs->cs.dpl = sregs->ss.dpl = 3;
+	limit(IDT, NO_CODE);
+	limit(PAGE, NO_CODE);
+	script(&fault, 1);
+	run_to_vmm(0);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), &event, 1), 1);
+	assert_int_equal(event.vector, VECTOR_GP);
+	assert_int_equal(event.error_code, 0x40 << 3 | 2);
+	assert_int_equal(event.rip, CODE);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 0);
+}
+
 static const struct fake_step no_delivery = SHUTDOWN(VECTOR_UD);
 
 static void test_shutdown_by_limits(void **state)
@@ -528,8 +554,9 @@ int main(void)
 		TEST(test_guest_steps_itself),	 TEST(test_delivery),
 		TEST(test_delivery_nowhere),	 TEST(test_delivery_shadow_stack),
 		TEST(test_delivery_not_present), TEST(test_shutdown_inside),
-		TEST(test_trap_inside),		 TEST(test_shutdown_by_limits),
-		TEST(test_shutdown_told),	 TEST(test_shutdown_for_the_vmm),
+		TEST(test_delivery_forbidden),	 TEST(test_trap_inside),
+		TEST(test_shutdown_by_limits),	 TEST(test_shutdown_told),
+		TEST(test_shutdown_for_the_vmm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
