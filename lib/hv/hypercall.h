@@ -75,27 +75,16 @@ _Static_assert(sizeof(struct hv_enable_partition_vtl) == 16, "TLFS HvCallEnableP
 
 #define HV_ENABLE_PARTITION_VTL_MBEC 0x01
 
-/* HvCallEnableVpVtl */
-struct hv_enable_vp_vtl {
+/* HvCallEnableVpVtl, HvCallStartVirtualProcessor */
+struct hv_vp_vtl_context {
 	uint64_t partition_id;
 	uint32_t vp_index;
 	uint8_t target_vtl;
 	uint8_t reserved[3];
 	struct hv_initial_vp_context context;
 };
-_Static_assert(offsetof(struct hv_enable_vp_vtl, context) == 16, "TLFS HvCallEnableVpVtl");
-_Static_assert(sizeof(struct hv_enable_vp_vtl) == 240, "TLFS HvCallEnableVpVtl");
-
-/* HvCallStartVirtualProcessor */
-struct hv_start_virtual_processor {
-	uint64_t partition_id;
-	uint32_t vp_index;
-	uint8_t target_vtl;
-	uint8_t reserved[3];
-	struct hv_initial_vp_context context;
-};
-_Static_assert(sizeof(struct hv_start_virtual_processor) == 240,
-	       "TLFS HvCallStartVirtualProcessor");
+_Static_assert(offsetof(struct hv_vp_vtl_context, context) == 16, "TLFS HvCallEnableVpVtl");
+_Static_assert(sizeof(struct hv_vp_vtl_context) == 240, "TLFS HvCallEnableVpVtl");
 
 /* HV_VP_SET: header; then a 64-bit mask for each bank whose bit is set. */
 struct hv_vp_set {

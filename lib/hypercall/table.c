@@ -59,7 +59,7 @@ const struct hypercall_info hypercall_table[] = {
 	{
 		.code = HV_CALL_ENABLE_VP_VTL,
 		.name = "HvCallEnableVpVtl",
-		.input = sizeof(struct hv_enable_vp_vtl),
+		.input = sizeof(struct hv_vp_vtl_context),
 		.privileges = HV_PRIVILEGE_VSM,
 		.handle = hypercall_enable_vp_vtl,
 	},
@@ -163,7 +163,7 @@ const struct hypercall_info hypercall_table[] = {
 	{
 		.code = HV_CALL_START_VIRTUAL_PROCESSOR,
 		.name = "HvCallStartVirtualProcessor",
-		.input = sizeof(struct hv_start_virtual_processor),
+		.input = sizeof(struct hv_vp_vtl_context),
 		.privileges = HV_PRIVILEGE_START_VP,
 		.handle = hypercall_start_virtual_processor,
 	},

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* HvCallGetVpIndexFromApicId, HvCallStartVirtualProcessor. */
+/* HvCallGetVpIndexFromApicId. */
 #include "hypercall/call.h"
 
 #include <string.h>
 
 #include "vcpu/vcpu.h"
-#include "vtl/start.h"
 
 static const struct vsm_vcpu *vp_of_apic_id(const struct vsm_partition *p, uint32_t apic_id)
 {
@@ -39,17 +38,4 @@ enum hv_status hypercall_get_vp_index_from_apic_id(struct hypercall_call *c)
 		out->vp_index = vp->index;
 	}
 	return HV_SUCCESS;
-}
-
-enum hv_status hypercall_start_virtual_processor(struct hypercall_call *c)
-{
-	struct hv_start_virtual_processor in;
-	struct vsm_vcpu *target;
-	enum hv_status status;
-
-	memcpy(&in, c->input, sizeof(in));
-	status = hypercall_target_vp(c, in.partition_id, in.vp_index, &target);
-	if (status)
-		return status;
-	return vtl_start_vp(c->vp, target, in.target_vtl, &in.context);
 }

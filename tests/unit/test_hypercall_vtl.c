@@ -16,11 +16,11 @@ static unsigned enable_partition(struct hc *h, uint64_t partition, uint8_t vtl, 
 static unsigned enable_context(struct hc *h, unsigned vp, uint64_t partition, uint32_t index,
 			       uint8_t vtl, const struct hv_initial_vp_context *context)
 {
-	struct hv_enable_vp_vtl in = {.partition_id = partition,
-				      .vp_index = index,
-				      .target_vtl = vtl,
-				      .reserved = {0xde, 0xad, 0xbe},
-				      .context = *context};
+	struct hv_vp_vtl_context in = {.partition_id = partition,
+				       .vp_index = index,
+				       .target_vtl = vtl,
+				       .reserved = {0xde, 0xad, 0xbe},
+				       .context = *context};
 
 	return hc_slow(h, vp, HV_CALL_ENABLE_VP_VTL, 0, &in, sizeof(in), NULL, 0);
 }

@@ -151,16 +151,16 @@ static void test_not_started_in_kvm(void **state)
 
 /* --- the hypercall --- */
 
-static struct hv_start_virtual_processor input(unsigned vp, unsigned vtl)
+static struct hv_vp_vtl_context input(unsigned vp, unsigned vtl)
 {
-	struct hv_start_virtual_processor in = {
+	struct hv_vp_vtl_context in = {
 		.partition_id = HC_SELF, .vp_index = vp, .target_vtl = (uint8_t)vtl};
 
 	in.context = long_mode_context();
 	return in;
 }
 
-static unsigned start_vp(struct hc *h, const struct hv_start_virtual_processor *in)
+static unsigned start_vp(struct hc *h, const struct hv_vp_vtl_context *in)
 {
 	unsigned status;
 
@@ -172,7 +172,7 @@ static unsigned start_vp(struct hc *h, const struct hv_start_virtual_processor *
 
 static void test_start_vp(void **state)
 {
-	struct hv_start_virtual_processor in = input(1, 0);
+	struct hv_vp_vtl_context in = input(1, 0);
 	struct kvm_regs *regs;
 	struct hc h;
 
@@ -208,7 +208,7 @@ static void test_start_vp(void **state)
 /* In VTL0 as after a SIPI, but with whatever registers the caller likes; not in VTL1. */
 static void test_start_in_real_mode(void **state)
 {
-	struct hv_start_virtual_processor in = input(1, 0);
+	struct hv_vp_vtl_context in = input(1, 0);
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
 	struct hc h;
@@ -242,7 +242,7 @@ static void test_start_in_real_mode(void **state)
 /* The highest VTL of the VP runs first, whichever was named. */
 static void test_start_highest_first(void **state)
 {
-	struct hv_start_virtual_processor in = input(1, 0);
+	struct hv_vp_vtl_context in = input(1, 0);
 	struct hc h;
 
 	(void)state;
@@ -256,7 +256,7 @@ static void test_start_highest_first(void **state)
 
 static void test_start_denied(void **state)
 {
-	struct hv_start_virtual_processor in = input(1, 0);
+	struct hv_vp_vtl_context in = input(1, 0);
 	struct hc h;
 
 	(void)state;
