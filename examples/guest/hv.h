@@ -137,19 +137,25 @@ _Static_assert(sizeof(struct hv_context) == 224, "HV_INITIAL_VP_CONTEXT");
 #define HV_EXECUTION_LONG_MODE 0x10   /* bit of execution_state */
 #define HV_SEGMENT_LONG	       0x2000 /* bit of a code segment's attributes */
 
+/* What messages of intercepts begin with: that of HV_MESSAGE, and HV_X64_INTERCEPT_MESSAGE_HEADER */
+#define HV_INTERCEPT_HEAD                                                 \
+	struct {                                                          \
+		uint32_t type;                                            \
+		uint8_t payload_size;                                     \
+		uint8_t flags; /* bit 0: more messages wait, write EOM */ \
+		uint16_t reserved;                                        \
+		uint64_t origin;                                          \
+		uint32_t vp_index;                                        \
+		uint8_t instruction_length; /* bits 3:0 */                \
+		uint8_t access;		    /* enum hv_access */          \
+		uint16_t execution_state;                                 \
+		struct hv_segment cs;                                     \
+		uint64_t rip, rflags;                                     \
+	}
+
 /* HV_MESSAGE with a memory intercept in it */
 struct hv_intercept {
-	uint32_t type;
-	uint8_t payload_size;
-	uint8_t flags; /* bit 0: more messages wait, write EOM */
-	uint16_t reserved;
-	uint64_t origin;
-	uint32_t vp_index;
-	uint8_t instruction_length; /* bits 3:0 */
-	uint8_t access;		    /* enum hv_access */
-	uint16_t execution_state;
-	struct hv_segment cs;
-	uint64_t rip, rflags;
+	HV_INTERCEPT_HEAD;
 	uint32_t cache_type;
 	uint8_t instruction_byte_count;
 	uint8_t access_info;
@@ -163,17 +169,7 @@ _Static_assert(offsetof(struct hv_intercept, gpa) == 16 + 0x38, "HV_X64_MEMORY_I
 
 /* The same with an MSR intercept in it */
 struct hv_msr_intercept {
-	uint32_t type;
-	uint8_t payload_size;
-	uint8_t flags;
-	uint16_t reserved;
-	uint64_t origin;
-	uint32_t vp_index;
-	uint8_t instruction_length; /* bits 3:0 */
-	uint8_t access;		    /* enum hv_access */
-	uint16_t execution_state;
-	struct hv_segment cs;
-	uint64_t rip, rflags;
+	HV_INTERCEPT_HEAD;
 	uint32_t msr, reserved2;
 	uint64_t rdx, rax;
 };
@@ -181,17 +177,7 @@ _Static_assert(offsetof(struct hv_msr_intercept, rdx) == 16 + 0x30, "HV_X64_MSR_
 
 /* The same with an I/O port intercept in it */
 struct hv_io_intercept {
-	uint32_t type;
-	uint8_t payload_size;
-	uint8_t flags;
-	uint16_t reserved;
-	uint64_t origin;
-	uint32_t vp_index;
-	uint8_t instruction_length; /* bits 3:0 */
-	uint8_t access;		    /* enum hv_access */
-	uint16_t execution_state;
-	struct hv_segment cs;
-	uint64_t rip, rflags;
+	HV_INTERCEPT_HEAD;
 	uint16_t port;
 	uint8_t access_info; /* size 2:0, string 3, repeat prefix 4 */
 	uint8_t instruction_byte_count;
