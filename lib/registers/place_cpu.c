@@ -56,16 +56,33 @@ static enum hv_status set_rip(const struct register_access *a,
 
 const struct register_place place_rip = {.get = get_gpr, .set = set_rip};
 
+/* Without IF there cannot be an interrupt on its way: Intel's processors do not enter so. */
+static int masks_interrupt(const struct register_access *a, uint64_t rflags, bool *masks)
+{
+	struct kvm_vcpu_events *events;
+	int r;
+
+	*masks = false;
+	if (rflags & CPU_RFLAGS_IF)
+		return 0;
+	r = vtl_cpu_events(&register_holder(a)->cpu, &events);
+	*masks = !r && events->interrupt.injected && !events->interrupt.soft;
+	return r;
+}
+
 static enum hv_status set_rflags(const struct register_access *a,
 				 const struct hv_register_value *value)
 {
 	struct kvm_regs *regs;
+	bool masks;
 	int r = vtl_cpu_regs(&register_holder(a)->cpu, &regs);
 
+	if (!r)
+		r = masks_interrupt(a, value->low, &masks);
 	if (r)
 		return register_status(a, r);
 	/* Virtual-8086 mode comes with segments of its own: it cannot be set a register at a time. */
-	if (!rflags_valid(value->low) || ((value->low & ~regs->rflags) & RFLAGS_VM))
+	if (!rflags_valid(value->low) || ((value->low & ~regs->rflags) & RFLAGS_VM) || masks)
 		return HV_INVALID_REGISTER_VALUE;
 	return put_gpr(a, value->low | RFLAGS_FIXED);
 }

@@ -222,13 +222,19 @@ static enum hv_status set_interruption(const struct register_access *a,
 	bool pending = value->low & HV_EVENT_PENDING;
 	unsigned type = value->low >> 1 & 7;
 	struct kvm_vcpu_events *e;
+	struct kvm_regs *regs;
 	int r;
 
 	if (!interruption_valid(value->low))
 		return HV_INVALID_REGISTER_VALUE;
 	r = vtl_cpu_events(cpu, &e);
+	if (!r)
+		r = vtl_cpu_regs(cpu, &regs);
 	if (r)
 		return register_status(a, r);
+	/* Intel's processors do not enter so (SDM vol. 3, 27.3.1.4). */
+	if (pending && type == HV_INTERRUPTION_INTERRUPT && !(regs->rflags & CPU_RFLAGS_IF))
+		return HV_INVALID_REGISTER_VALUE;
 	e->exception.pending = 0;
 	e->exception.injected = pending && type == HV_INTERRUPTION_EXCEPTION;
 	e->nmi.injected = pending && type == HV_INTERRUPTION_NMI;

@@ -224,6 +224,7 @@ static void pending_interruption(void **state)
 	(void)state;
 	hc_start(&h);
 	hc_enter(&h, 0, 1);
+	assert_int_equal(set(&h, 0, HV_REGISTER_RFLAGS, 0x202), HV_SUCCESS);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		assert_int_equal(set(&h, 0, HV_REGISTER_PENDING_INTERRUPTION, rows[i].value),
 				 rows[i].status);
@@ -231,6 +232,31 @@ static void pending_interruption(void **state)
 		assert_int_equal(low(&h, 0, HV_REGISTER_PENDING_INTERRUPTION), before);
 		assert_int_equal(low(&h, 1, HV_REGISTER_PENDING_INTERRUPTION), 0);
 	}
+	hc_stop(&h);
+}
+
+/* An interrupt cannot be on its way where interrupts are off, whichever is set last. */
+static void interruption_needs_if(void **state)
+{
+	const uint64_t interrupt = HV_INTERRUPTION(HV_INTERRUPTION_INTERRUPT, 0xef);
+	struct hc h;
+
+	(void)state;
+	hc_start(&h);
+	hc_enter(&h, 0, 1);
+	assert_int_equal(set(&h, 0, HV_REGISTER_RFLAGS, 2), HV_SUCCESS);
+	assert_int_equal(set(&h, 0, HV_REGISTER_PENDING_INTERRUPTION, interrupt),
+			 HV_INVALID_REGISTER_VALUE);
+	assert_int_equal(low(&h, 0, HV_REGISTER_PENDING_INTERRUPTION), 0);
+	assert_int_equal(set(&h, 0, HV_REGISTER_PENDING_INTERRUPTION,
+			     HV_INTERRUPTION(HV_INTERRUPTION_EXCEPTION, 6)),
+			 HV_SUCCESS);
+	assert_int_equal(set(&h, 0, HV_REGISTER_RFLAGS, 0x202), HV_SUCCESS);
+	assert_int_equal(set(&h, 0, HV_REGISTER_PENDING_INTERRUPTION, interrupt), HV_SUCCESS);
+	assert_int_equal(set(&h, 0, HV_REGISTER_RFLAGS, 2), HV_INVALID_REGISTER_VALUE);
+	assert_int_equal(low(&h, 0, HV_REGISTER_RFLAGS), 0x202);
+	assert_int_equal(set(&h, 0, HV_REGISTER_PENDING_INTERRUPTION, 0), HV_SUCCESS);
+	assert_int_equal(set(&h, 0, HV_REGISTER_RFLAGS, 2), HV_SUCCESS);
 	hc_stop(&h);
 }
 
@@ -289,6 +315,7 @@ static void kernel_apic_registers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(interruption_needs_if),
 		cmocka_unit_test(suspend_register),
 		cmocka_unit_test(suspended_vtl_does_not_run),
 		cmocka_unit_test(higher_vtl_runs),
