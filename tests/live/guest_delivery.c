@@ -9,17 +9,12 @@
 #include "guest.h"
 #include "trap.h"
 #include "vtl.h"
+#include "x2apic.h"
 
-#define MSR_APIC_BASE	0x1b
-#define MSR_X2APIC_EOI	0x80b
-#define MSR_SPIV	0x80f
-#define MSR_X2APIC_SELF 0x83f
-#define X2APIC		0xc00
-#define SPIV		0x1ff
-#define VECTOR		0x51
-#define TOLD		3 /* messages until VTL1 opens the page */
-#define PATIENCE	100000000
-#define FRAME		40
+#define VECTOR	 0x51
+#define TOLD	 3 /* messages until VTL1 opens the page */
+#define PATIENCE 100000000
+#define FRAME	 40
 
 static uint8_t idt_page[PAGE_SIZE] PAGE_ALIGNED, gdt_page[PAGE_SIZE] PAGE_ALIGNED;
 static uint8_t stack_page[PAGE_SIZE] PAGE_ALIGNED;
@@ -97,7 +92,7 @@ static void on_interrupt(struct trap_frame *f)
 	CHECK(f->rip >= (uint64_t)delivery_begin && f->rip <= (uint64_t)delivery_end);
 	CHECK_EQUAL(f->rsp, (uint64_t)stack_page + PAGE_SIZE);
 	delivery_count++;
-	wrmsr(MSR_X2APIC_EOI, 0);
+	x2apic_eoi();
 }
 
 static void set_mask(uint32_t mask)
@@ -137,8 +132,7 @@ int guest_main(void)
 	vtl_begin(&vtl_own_image);
 	move_tables();
 	trap_handle(VECTOR, on_interrupt);
-	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | X2APIC);
-	wrmsr(MSR_SPIV, SPIV);
+	x2apic_enable();
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		row = &rows[i];
 		try_mask(HV_RWX, 0);

@@ -5,24 +5,20 @@
  * interrupts that VTL1 asserts in VTL0 (HvCallAssertVirtualInterrupt).
  */
 #include "cpu.h"
+#include "entered.h"
 #include "guest.h"
 #include "trap.h"
 #include "vtl.h"
+#include "x2apic.h"
 
-#define MSR_APIC_BASE  0x1b
-#define MSR_X2APIC_ID  0x802
-#define MSR_X2APIC_EOI 0x80b
-#define MSR_SPIV       0x80f
-#define MSR_LVT_TIMER  0x832
-#define MSR_COUNT      0x838
-#define MSR_DIVIDE     0x83e
-#define X2APIC	       0xc00
-#define SPIV	       0x1ff
-#define DIVIDE_BY_1    0xb
-#define VECTOR(vtl)    (0xe0 + (vtl)) /* the VTLs share their table of handlers */
-#define MS	       1000000	      /* timer ticks; VTL0's in KVM's APIC may differ a little */
-#define REF_MS	       10000	      /* 100 ns */
-#define PATIENCE       100000000      /* loops */
+#define MSR_LVT_TIMER 0x832
+#define MSR_COUNT     0x838
+#define MSR_DIVIDE    0x83e
+#define DIVIDE_BY_1   0xb
+#define VECTOR(vtl)   (0xe0 + (vtl)) /* the VTLs share their table of handlers */
+#define MS	      1000000	     /* timer ticks; VTL0's in KVM's APIC may differ a little */
+#define REF_MS	      10000	     /* 100 ns */
+#define PATIENCE      100000000	     /* loops */
 
 enum request {
 	REQUEST_ARM = 1,
@@ -40,29 +36,19 @@ static struct {
 	uint8_t vtl, reserved[3];
 } message __attribute__((aligned(32)));
 
-#define RETURN_RESTORES 0
-#define RETURN_FAST	1
-
-static uint8_t assist[PAGE_SIZE] PAGE_ALIGNED; /* VTL1's VP assist page */
-static volatile unsigned ticks[2];	       /* by VTL */
+static volatile unsigned ticks[2]; /* by VTL */
 static volatile uint64_t tick_time[2];
-
-static uint64_t now(void)
-{
-	return rdmsr(HV_MSR_TIME_REF_COUNT);
-}
 
 static void count(unsigned vtl)
 {
 	tick_time[vtl] = now();
 	ticks[vtl]++;
-	wrmsr(MSR_X2APIC_EOI, 0);
+	x2apic_eoi();
 }
 
 static void apic_setup(unsigned vtl, trap_handler handler)
 {
-	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | X2APIC);
-	wrmsr(MSR_SPIV, SPIV);
+	x2apic_enable();
 	trap_handle((uint8_t)VECTOR(vtl), handler);
 }
 
@@ -112,37 +98,16 @@ static void serve(const struct vtl_frame *f)
 	CHECK_EQUAL(ticks[0], 0);
 }
 
-static void take_interrupt(void)
+static void start1(void)
 {
-	unsigned before = ticks[1];
-
-	interrupts_on();
-	while (ticks[1] == before)
-		pause();
-	interrupts_off();
+	apic_setup(1, on_timer1);
 }
 
 uint64_t vtl_entered(struct vtl_frame *f)
 {
-	volatile struct hv_assist *a = (volatile struct hv_assist *)assist;
-	static bool started;
+	static const struct entered e = {start1, serve, &ticks[1]};
 
-	if (!started) {
-		started = true;
-		hv_setup();
-		wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist | HV_ENABLE);
-		trap_setup();
-		apic_setup(1, on_timer1);
-		return RETURN_FAST;
-	}
-	if (a->entry_reason == HV_ENTRY_CALL) {
-		serve(f);
-		return RETURN_FAST;
-	}
-	take_interrupt();
-	a->rax = f->rax;
-	a->rcx = f->rcx;
-	return RETURN_RESTORES;
+	return entered(&e, f);
 }
 
 /* --- VTL0 --- */

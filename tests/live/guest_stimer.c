@@ -4,6 +4,7 @@
  * while VTL1 spins, messages come on the period's grid and wait for a slot.
  */
 #include "cpu.h"
+#include "entered.h"
 #include "guest.h"
 #include "trap.h"
 #include "vtl.h"
@@ -24,12 +25,10 @@
 #define APIC_SPIV	   0xf0
 
 /* The VTLs share their table of handlers. */
-#define VECTOR0		0x60
-#define VECTOR1		0x61
-#define SINT		2
-#define TIMER_EXPIRED	0x80000010
-#define RETURN_RESTORES 0
-#define RETURN_FAST	1
+#define VECTOR0	      0x60
+#define VECTOR1	      0x61
+#define SINT	      2
+#define TIMER_EXPIRED 0x80000010
 
 struct timer_message {
 	volatile uint32_t type;
@@ -43,16 +42,10 @@ struct timer_message {
 };
 _Static_assert(sizeof(struct timer_message) == 256, "HV_MESSAGE");
 
-static uint8_t assist[PAGE_SIZE] PAGE_ALIGNED;
 static struct timer_message messages[16] PAGE_ALIGNED;
 
 static volatile unsigned fired[2]; /* by VTL */
 static volatile uint64_t fired_at, due;
-
-static uint64_t now(void)
-{
-	return rdmsr(HV_MSR_TIME_REF_COUNT);
-}
 
 static void apic_write(unsigned reg, uint32_t value)
 {
@@ -71,24 +64,11 @@ static void on_timer1(struct trap_frame *f)
 
 static void start1(void)
 {
-	trap_setup();
-	hv_setup();
 	trap_handle(VECTOR1, on_timer1);
-	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist | HV_ENABLE);
-}
-
-static void take_interrupt(void)
-{
-	unsigned before = fired[1];
-
-	interrupts_on();
-	while (fired[1] == before)
-		pause();
-	interrupts_off();
 }
 
 /* R8: 0 sets VTL1's timer, 1 spins for 3 ms. */
-static void serve(struct vtl_frame *f)
+static void serve(const struct vtl_frame *f)
 {
 	uint64_t end = now() + 3 * MS;
 
@@ -106,22 +86,9 @@ static void serve(struct vtl_frame *f)
 
 uint64_t vtl_entered(struct vtl_frame *f)
 {
-	volatile struct hv_assist *a = (volatile struct hv_assist *)assist;
-	static bool started;
+	static const struct entered e = {start1, serve, &fired[1]};
 
-	if (!started) {
-		started = true;
-		start1();
-		return RETURN_FAST;
-	}
-	if (a->entry_reason == HV_ENTRY_CALL) {
-		serve(f);
-		return RETURN_FAST;
-	}
-	take_interrupt();
-	a->rax = f->rax;
-	a->rcx = f->rcx;
-	return RETURN_RESTORES;
+	return entered(&e, f);
 }
 
 /* --- VTL0 --- */

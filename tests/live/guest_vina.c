@@ -7,16 +7,12 @@
 #include "guest.h"
 #include "trap.h"
 #include "vtl.h"
+#include "x2apic.h"
 
 #define HV_SEND_CLUSTER_IPI 0x0b
 #define HV_REGISTER_VINA    0x000d0005
 #define VINA_ENABLED	    (1 << 8)
 #define VINA_AUTO_RESET	    (1 << 9)
-#define MSR_APIC_BASE	    0x1b
-#define MSR_X2APIC_EOI	    0x80b
-#define MSR_SPIV	    0x80f
-#define X2APIC		    0xc00
-#define SPIV		    0x1ff
 #define VECTOR_VINA	    0xe8
 #define VECTOR0		    0xd0 /* and the two above: VTL0's */
 #define MSR_STIMER0_CONFIG  0x400000b0
@@ -40,12 +36,6 @@ static uint64_t now(void)
 	return rdmsr(HV_MSR_TIME_REF_COUNT);
 }
 
-static void apic_setup(void)
-{
-	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | X2APIC);
-	wrmsr(MSR_SPIV, SPIV);
-}
-
 /* --- VTL1 --- */
 
 static volatile struct hv_assist *page(void)
@@ -58,7 +48,7 @@ static void on_vina(struct trap_frame *f)
 	(void)f;
 	notified++;
 	CHECK_EQUAL(page()->vina & 0xff, 1);
-	wrmsr(MSR_X2APIC_EOI, 0);
+	x2apic_eoi();
 }
 
 static void send_to_vtl0(unsigned vector)
@@ -124,7 +114,7 @@ static void start(void)
 	wrmsr(HV_MSR_VP_ASSIST_PAGE, (uint64_t)assist | HV_ENABLE);
 	trap_setup();
 	trap_handle(VECTOR_VINA, on_vina);
-	apic_setup();
+	x2apic_enable();
 	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_VINA,
 				    VECTOR_VINA | VINA_ENABLED | VINA_AUTO_RESET),
 		    HV_SUCCESS);
@@ -157,7 +147,7 @@ static void on_vtl0(struct trap_frame *f)
 {
 	(void)f;
 	taken++;
-	wrmsr(MSR_X2APIC_EOI, 0);
+	x2apic_eoi();
 }
 
 static void request(enum request what)
@@ -181,7 +171,7 @@ int guest_main(void)
 	vtl_begin(&vtl_own_image);
 	for (unsigned i = 0; i < 3; i++)
 		trap_handle((uint8_t)(VECTOR0 + i), on_vtl0);
-	apic_setup();
+	x2apic_enable();
 	for (unsigned i = 0; i < 5; i++) {
 		request(NOT_NOTIFIED);
 		expect(1);
