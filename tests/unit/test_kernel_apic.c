@@ -407,6 +407,8 @@ static void test_half_done(void **state)
 	assert_int_equal(fake_vcpu_delivered(s.x.fake, smp_fd(&s, 0, 0), &event, 1), 1);
 	assert_int_equal(event.vector, AUTO);
 	assert_int_equal(event.rip, 0x1002);
+	/* To the exit; to finish its instruction; with the interrupt. */
+	assert_int_equal(s.vp[0]->stats.runs, 3);
 	smp_stop(&s);
 }
 
