@@ -9,12 +9,11 @@
 #include "probe/text.h"
 #include "vcpu/vcpu.h"
 
-#define NS_PER_S  UINT64_C(1000000000)
-#define PATIENCE  NS_PER_S
-#define LAPIC_TPR 0x80
-#define LAPIC_ISR 0x100
-#define LAPIC_IRR 0x200
-#define LAPIC_GAP 0x10 /* from one 32-bit register to the next */
+#define PATIENCE_S 1
+#define LAPIC_TPR  0x80
+#define LAPIC_ISR  0x100
+#define LAPIC_IRR  0x200
+#define LAPIC_GAP  0x10 /* from one 32-bit register to the next */
 
 struct state_word {
 	bool holds;
@@ -158,11 +157,12 @@ static void add_vp(struct text *t, struct vsm_vcpu *vp)
 /* The lock is not waited for longer than a VP in trouble may be looked at. */
 static int lock_soon(struct vsm_partition *p)
 {
-	uint64_t until = p->host->ops->clock_ns(p->host) + PATIENCE;
-	const struct timespec end = {.tv_sec = (time_t)(until / NS_PER_S),
-				     .tv_nsec = (long)(until % NS_PER_S)};
+	struct timespec until;
 
-	return -pthread_mutex_clocklock(&p->lock, CLOCK_MONOTONIC, &end);
+	/* pthread_mutex_clocklock() is one that gcc's thread sanitizer does not know. */
+	timespec_get(&until, TIME_UTC);
+	until.tv_sec += PATIENCE_S;
+	return -pthread_mutex_timedlock(&p->lock, &until);
 }
 
 int vsm_vcpu_text(struct vsm_vcpu *vcpu, char *text, size_t room)
