@@ -37,11 +37,10 @@ static struct {
 } message __attribute__((aligned(32)));
 
 static volatile unsigned ticks[2]; /* by VTL */
-static volatile uint64_t tick_time[2];
+static volatile bool wakes;	   /* VTL1's timer sends VTL0 an interrupt */
 
 static void count(unsigned vtl)
 {
-	tick_time[vtl] = now();
 	ticks[vtl]++;
 	x2apic_eoi();
 }
@@ -76,6 +75,8 @@ static void on_timer1(struct trap_frame *frame)
 {
 	(void)frame;
 	count(1);
+	if (wakes)
+		CHECK_EQUAL(assert_in(0, 0, ASSERT_EVERYONE), HV_SUCCESS);
 }
 
 static void serve(const struct vtl_frame *f)
@@ -134,15 +135,16 @@ static void preempts_spinning(void)
 	CHECK_EQUAL(ticks[1], 1);
 }
 
+/* Nothing of VTL0's own ends its halt: a VTL1 that is not entered leaves it there for good. */
 static void preempts_halted(void)
 {
 	ticks[0] = ticks[1] = 0;
+	wakes = true;
 	request(REQUEST_ARM, 5 * MS);
-	arm(0, 200 * MS);
 	while (!ticks[0])
 		trap_halt();
+	wakes = false;
 	CHECK_EQUAL(ticks[1], 1);
-	CHECK(tick_time[1] < tick_time[0]);
 }
 
 static void lower_waits(void)

@@ -76,7 +76,10 @@ static void serve_notified(void)
 	send_to_vtl0(VECTOR0 + 1);
 	stay(MS);
 	CHECK_EQUAL(notified, before + 1);
+	/* The two that wait are not told again. */
 	page()->vina = 0;
+	stay(MS);
+	CHECK_EQUAL(notified, before + 1);
 	send_to_vtl0(VECTOR0 + 2);
 	while (notified == before + 1)
 		pause();
