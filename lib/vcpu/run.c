@@ -87,12 +87,12 @@ static inline int run_guest(struct vsm_vcpu *vp, struct space *space, bool finis
 	return r == -EINTR ? interrupted(vp, finish) : r;
 }
 
-/* `finish`: only complete what the last exit left half-done. */
-static inline int enter_guest(struct vsm_vcpu *vp, bool finish)
+/* `finish`: only complete what the last exit left half-done. `deadline`: of the VP's timers. */
+static inline int enter_guest(struct vsm_vcpu *vp, uint64_t deadline, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
 	struct space *space = partition_space(p, vp->active_vtl);
-	int r = vp->deadline == KVM_NEVER ? 0 : event_arm(p, vp->deadline);
+	int r = deadline == KVM_NEVER ? 0 : event_arm(p, deadline);
 
 	if (!r)
 		r = watch_arm(vp);
@@ -145,7 +145,7 @@ static inline int handle_exit(struct vsm_vcpu *vp)
 /* What is half-done is finished before the registers are looked at, so that they are whole. */
 static int finish_instruction(struct vsm_vcpu *vp)
 {
-	int r = enter_guest(vp, true);
+	int r = enter_guest(vp, vp->deadline, true);
 
 	if (r == ENTER_AGAIN)
 		return EXIT_RESUME;
@@ -222,11 +222,16 @@ static SIDE_PATH int attend(struct vsm_vcpu *vp)
 
 static int round_trip(struct vsm_vcpu *vp)
 {
-	int r = interrupt_none(vp) ? ENTER_AGAIN : attend(vp);
+	uint64_t deadline = KVM_NEVER;
+	int r;
 
-	if (r != ENTER_AGAIN)
-		return r;
-	r = enter_guest(vp, false);
+	if (!interrupt_none(vp)) {
+		r = attend(vp);
+		if (r != ENTER_AGAIN)
+			return r;
+		deadline = vp->deadline;
+	}
+	r = enter_guest(vp, deadline, false);
 	if (r == 0)
 		return handle_exit(vp);
 	if (r == ENTER_AGAIN)
