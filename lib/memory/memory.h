@@ -100,8 +100,8 @@ struct memory {
 	uint32_t shown_count[VSM_VTL_COUNT];
 	int pool_fd;
 	uint8_t *pool;
-	uint8_t *
-		dead; /* a page that can be neither read nor written: what a slot shows of a shut one */
+	/* A page that can be neither read nor written: what a slot shows of a shut one. */
+	uint8_t *dead;
 	struct view views[VSM_VTL_COUNT];
 	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS + MEMORY_SHUT];
 	uint8_t opening_count[VSM_VTL_COUNT];

@@ -50,7 +50,6 @@ static int inject(struct vsm_vcpu *vp, struct vp_vtl *v)
 		return r;
 	vtl_cpu_event_queued(&v->cpu);
 	lapic_ack(&v->lapic);
-	v->cpu.valid &= (uint8_t)~CPU_EVENTS;
 	v->ahead = vp->partition->watches;
 	v->cpu.run->ready_for_interrupt_injection = 0;
 	v->cpu.run->request_interrupt_window = lapic_highest(&v->lapic) >= 0;
@@ -62,9 +61,7 @@ int interrupt_deliver(struct vsm_vcpu *vp)
 	const struct kvm_host *h = vp->partition->host;
 	struct vp_vtl *v = vcpu_active(vp);
 
-	/*
-	 * A handler would run with the pages open that are meant for the instruction being stepped.
-	 */
+	/* In a step a handler would run with the pages open that are for the one instruction. */
 	if (!bus_serves(vp, vp->active_vtl))
 		return v->stepping ? 0 : kernel_apic_deliver(vp);
 	interrupt_clear(v);
