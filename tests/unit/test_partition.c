@@ -172,17 +172,20 @@ static void test_bad_vcpus(void **state)
 /* The local APICs of all VTLs offer what CPUID says. */
 static void test_cpuid_and_lapics(void **state)
 {
-	struct {
+	union {
 		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[2];
-	} table = {{.nent = 2}, {{.function = 1}, {.function = 0x80000008, .eax = 0x3028}}};
+		uint8_t room[sizeof(struct kvm_cpuid2) + 2 * sizeof(struct kvm_cpuid_entry2)];
+	} table = {.head.nent = 2};
+	struct kvm_cpuid_entry2 *entries = table.head.entries;
 	struct guest g;
 
 	(void)state;
+	entries[0] = (struct kvm_cpuid_entry2){.function = 1};
+	entries[1] = (struct kvm_cpuid_entry2){.function = 0x80000008};
 	guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_DEFAULT);
 	for (unsigned round = 0; round < 2; round++) {
-		table.entries[0].ecx = round << 21;
-		table.entries[1].eax = round ? 0x3028 : 0;
+		entries[0].ecx = round << 21;
+		entries[1].eax = round ? 0x3028 : 0;
 		assert_int_equal(vsm_vcpu_set_cpuid(g.vp, &table.head), 0);
 		for (unsigned vtl = 0; vtl < 2; vtl++) {
 			assert_int_equal(g.vp->vtls[vtl].lapic.no_x2apic, !round);

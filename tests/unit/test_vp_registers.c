@@ -147,9 +147,9 @@ static void activity(void **state)
 static void cpuid_leaves(void **state)
 {
 	static const uint32_t names[] = {0x100, 0x200, 0x201, 0x202, 0x203};
-	struct {
+	union {
 		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 room[16];
+		uint8_t room[sizeof(struct kvm_cpuid2) + 16 * sizeof(struct kvm_cpuid_entry2)];
 	} out = {.head.nent = 16};
 	const struct kvm_cpuid2 in = {.nent = 0};
 	struct hc h;
