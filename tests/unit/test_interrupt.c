@@ -601,6 +601,50 @@ static void test_reset_takes_nmi(void **state)
 	smp_stop(&s);
 }
 
+#define WAITS(field, value)                               \
+	do {                                              \
+		const __typeof__(field) before = (field); \
+                                                          \
+		(field) = (value);                        \
+		assert_false(interrupt_none(vp));         \
+		(field) = before;                         \
+		assert_true(interrupt_none(vp));          \
+	} while (0)
+
+/* All that keeps a VP from going on without being looked at, in each VTL. */
+static void test_nothing_waits(void **state)
+{
+	struct vsm_vcpu *vp;
+	struct smp s;
+
+	(void)state;
+	smp_start(&s, 1);
+	smp_enable_vtl1(&s, 0);
+	vp = s.vp[0];
+	assert_true(interrupt_none(vp));
+	WAITS(vp->started, false);
+	WAITS(vp->watch.suspect, true);
+	WAITS(vp->kernel_apic.attend, true);
+	for (unsigned vtl = 0; vtl < 2; vtl++) {
+		struct vp_vtl *v = &vp->vtls[vtl];
+
+		WAITS(v->entry_pending, true);
+		WAITS(v->halted, true);
+		WAITS(v->tlb_wait.waits, true);
+		WAITS(v->suspended, true);
+		WAITS(v->retired.armed, true);
+		WAITS(v->ahead, true);
+		WAITS(v->lapic.events, LAPIC_EVENT_NMI);
+		WAITS(v->lapic.tsc_deadline, 1);
+		WAITS(v->lapic.expiry_ns, 1);
+		for (unsigned i = 0; i < STIMER_COUNT; i++)
+			WAITS(v->stimers[i].due_ns, 1);
+		for (unsigned i = 0; i < ARRAY_SIZE(v->lapic.irr); i++)
+			WAITS(v->lapic.irr[i], 1);
+	}
+	smp_stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,6 +668,7 @@ int main(void)
 		cmocka_unit_test(test_queued_nmi_stays),
 		cmocka_unit_test(test_foreign_nmi_stays),
 		cmocka_unit_test(test_reset_takes_nmi),
+		cmocka_unit_test(test_nothing_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -335,6 +335,21 @@ static void test_overdue(void **state)
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
 }
 
+/* What runs is a hypercall's `out` by now: an exit as any other. */
+static void test_hypercall_inside(void **state)
+{
+	const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_OUT, .port = t.g.p->hypercall_port, .size = 1, .length = 2},
+	};
+
+	(void)state;
+	put_store();
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 1);
+}
+
 /* A KVM that cannot deliver what *ctx says, by software. */
 static int shutdown(struct fake_guest *g, void *ctx)
 {
@@ -551,6 +566,7 @@ int main(void)
 		TEST(test_only_the_instruction), TEST(test_idt_wraps),
 		TEST(test_table_is_put_back),	 TEST(test_exception_inside),
 		TEST(test_interrupted),		 TEST(test_overdue),
+		TEST(test_interrupted),		 TEST(test_hypercall_inside),
 		TEST(test_guest_steps_itself),	 TEST(test_delivery),
 		TEST(test_delivery_nowhere),	 TEST(test_delivery_shadow_stack),
 		TEST(test_delivery_not_present), TEST(test_shutdown_inside),
