@@ -6,6 +6,7 @@
  */
 #include "cpu.h"
 #include "guest.h"
+#include "message.h"
 #include "trap.h"
 #include "vtl.h"
 
@@ -33,16 +34,6 @@ struct post {
 	uint32_t connection, reserved, type, size;
 	uint64_t payload[30];
 };
-
-struct message {
-	volatile uint32_t type;
-	uint8_t payload_size;
-	volatile uint8_t flags;
-	uint16_t reserved;
-	uint64_t origin;
-	uint64_t payload[30];
-};
-_Static_assert(sizeof(struct message) == 256, "HV_MESSAGE");
 
 struct receiver {
 	struct message messages[16] PAGE_ALIGNED;

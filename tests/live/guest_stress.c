@@ -11,6 +11,7 @@
  */
 #include "cpu.h"
 #include "guest.h"
+#include "message.h"
 #include "smp.h"
 #include "stress.h"
 
@@ -27,16 +28,6 @@
 #define DIAGNOSTIC_PORT	     0x80 /* nobody answers */
 #define STIMER_TICKS	     1000 /* 0.1 ms */
 #define STREAMS		     (STRESS_NODES * (STRESS_NODES + 1) / 2 + 2 * STRESS_NODES + STRESS_VPS + 1)
-
-struct message {
-	volatile uint32_t type;
-	uint8_t payload_size;
-	volatile uint8_t flags;
-	uint16_t reserved;
-	uint64_t origin;
-	uint64_t payload[30];
-};
-_Static_assert(sizeof(struct message) == 256, "HV_MESSAGE");
 
 static struct stress_board *const board = (struct stress_board *)STRESS_BOARD;
 static struct message messages[STRESS_NODES][16] PAGE_ALIGNED; /* each a page */
