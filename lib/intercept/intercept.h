@@ -214,6 +214,12 @@ struct violation {
 	struct violation_page open[VIOLATION_PAGES];
 };
 
+/* False: nothing was found that would explain the exit. */
+static inline bool violation_found(const struct violation *v)
+{
+	return v->setter || v->overlay || v->served || v->allowed_here;
+}
+
 /*
  * What forbade the instruction at the active VTL's RIP (state as before it). 0 with v->setter 0
  * when nothing does; or the errno of a failed kernel call. An exception that KVM queued because it

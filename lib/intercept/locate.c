@@ -423,7 +423,7 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 	} else {
 		v->open_count = 0;
 	}
-	if (failed && (v->setter || v->allowed_here || v->overlay)) {
+	if (failed && violation_found(v)) {
 		drop_emulation_failure(vp, events);
 		queue_again(vp, events, &lost);
 	}

@@ -123,7 +123,7 @@ static int before_guest(struct vsm_vcpu *vp)
 		r = watch_look(vp, &v);
 		if (r)
 			return r;
-		if (v.setter || v.overlay || v.allowed_here)
+		if (violation_found(&v))
 			return violation_handle(vp, &v);
 	}
 	return interrupt_deliver(vp);
@@ -204,7 +204,7 @@ static int look_ahead(struct vsm_vcpu *vp)
 
 	if (r)
 		return r;
-	return v.setter || v.overlay || v.allowed_here ? violation_handle(vp, &v) : ENTER_AGAIN;
+	return violation_found(&v) ? violation_handle(vp, &v) : ENTER_AGAIN;
 }
 
 /* Everything there is to do before the guest may go on. ENTER_AGAIN: it may. */

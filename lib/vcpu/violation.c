@@ -149,11 +149,6 @@ static int locate(struct vsm_vcpu *vp, struct violation *v)
 	return r ? r : intercept_locate(vp, v);
 }
 
-static bool explains_nothing(const struct violation *v)
-{
-	return !v->setter && !v->overlay && !v->served && !v->allowed_here;
-}
-
 int exit_fault(struct vsm_vcpu *vp)
 {
 	struct violation v = {0};
@@ -164,7 +159,7 @@ int exit_fault(struct vsm_vcpu *vp)
 	r = locate(vp, &v);
 	if (r)
 		return r;
-	if (explains_nothing(&v))
+	if (!violation_found(&v))
 		return try_again(vp);
 	vp->unexplained = 0;
 	return violation_handle(vp, &v);
@@ -201,7 +196,7 @@ int exit_internal_error(struct vsm_vcpu *vp)
 	r = locate(vp, &v);
 	if (r)
 		return r;
-	if (!explains_nothing(&v))
+	if (violation_found(&v))
 		return violation_handle(vp, &v);
 	return emulation_failed ? emulation_failure(vp) : EXIT_TO_VMM;
 }
@@ -262,7 +257,7 @@ static int shutdown_by_limits(struct vsm_vcpu *vp, struct kvm_vcpu_events *event
 
 	events->exception.injected = 1;
 	r = intercept_locate(vp, &v);
-	if (r || explains_nothing(&v) || v.guessed) {
+	if (r || !violation_found(&v) || v.guessed) {
 		events->exception.injected = 0;
 		return r ? r : EXIT_TO_VMM;
 	}
