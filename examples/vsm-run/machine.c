@@ -208,7 +208,9 @@ static int create_vm(struct machine *m)
 	m->kvm_fd = open_kvm(m->options->kvm_path);
 	if (m->kvm_fd < 0)
 		return STATUS_HOST;
-	m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, 0);
+	do {
+		m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, 0);
+	} while (m->vm_fd < 0 && errno == EINTR);
 	if (m->vm_fd < 0)
 		return host_error("making a VM", errno);
 	/* Only Intel processors need the two; where KVM does not know them, nothing does. */

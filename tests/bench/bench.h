@@ -77,6 +77,9 @@ uint64_t vm_slot_updates(const struct vm *vm);
 
 /* --- floor.c --- */
 
+/* A VM; a signal, or io_uring's work for the thread, can end the ioctl before there is one. */
+int floor_create_vm(int kvm_fd);
+
 /* Two vCPUs, each at an `out` in a loop; in one VM or in two. */
 struct floor;
 struct floor *floor_open(int kvm_fd, bool one_vm);

@@ -51,12 +51,22 @@ static void write_guest(uint8_t *ram)
 		tables[1024 + i] = i << 21 | LARGE_ENTRY;
 }
 
+int floor_create_vm(int kvm_fd)
+{
+	int fd;
+
+	do {
+		fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		die("a VM: %s", strerror(errno));
+	return fd;
+}
+
 static int make_vm(struct floor *f, int kvm_fd, unsigned index)
 {
-	int fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	int fd = floor_create_vm(kvm_fd);
 
-	if (fd < 0)
-		die("the floor's VM: %s", strerror(errno));
 	f->ram[index] = mmap(NULL, BENCH_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, f->memory_fd, 0);
 	if (f->ram[index] == MAP_FAILED)
 		die("the floor's memory: %s", strerror(errno));

@@ -185,10 +185,10 @@ void vm_start(struct vm *vm, int kvm_fd, const struct vm_options *o)
 
 	memset(vm, 0, sizeof(*vm));
 	signal(KICK_SIGNAL, on_kick);
-	vm->vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	vm->vm_fd = floor_create_vm(kvm_fd);
 	vm->memory_fd = memfd_create("guest", MFD_CLOEXEC);
-	if (vm->vm_fd < 0 || vm->memory_fd < 0 || ftruncate(vm->memory_fd, BENCH_RAM) < 0)
-		die("the VM and its memory: %s", strerror(errno));
+	if (vm->memory_fd < 0 || ftruncate(vm->memory_fd, BENCH_RAM) < 0)
+		die("the guest's memory: %s", strerror(errno));
 	vm->ram = mmap(NULL, BENCH_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vm->memory_fd, 0);
 	if (vm->ram == MAP_FAILED)
 		die("the VM's memory: %s", strerror(errno));

@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kvm/linux.h"
 #include "partition/partition.h"
 #include "vsm/vsm.h"
 
@@ -182,7 +182,7 @@ static void try_options(enum vsm_enforcement enforcement, enum vsm_exec_policy p
 {
 	struct vsm_partition_options o = {.size = sizeof(o),
 					  .kvm_fd = kvm,
-					  .vm_fd = ioctl(kvm, KVM_CREATE_VM, 0),
+					  .vm_fd = linux_create_vm(NULL, kvm),
 					  .enforcement = enforcement,
 					  .exec_policy = policy};
 	struct vsm_memory_region r = {.size = sizeof(r), .bytes = PAGES * PAGE, .fd = ram_fd};

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kvm/linux.h"
 #include "partition/partition.h"
 #include "vsm/vsm.h"
 
@@ -87,7 +87,7 @@ static struct vsm_partition *start(uint32_t max_mappings, uint64_t pages, int *v
 {
 	struct vsm_partition_options o = {.size = sizeof(o),
 					  .kvm_fd = kvm,
-					  .vm_fd = ioctl(kvm, KVM_CREATE_VM, 0),
+					  .vm_fd = linux_create_vm(NULL, kvm),
 					  .enforcement = VSM_ENFORCEMENT_ALIAS,
 					  .max_mappings = max_mappings};
 	struct vsm_memory_region r = {.size = sizeof(r), .bytes = pages * PAGE};
