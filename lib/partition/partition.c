@@ -258,6 +258,7 @@ int partition_create_on(const struct kvm_host *host, const struct vsm_partition_
 	p->callback_ctx = o.callback_ctx;
 	p->max_vps = o.max_vps;
 	hypercall_index(p->hypercall_rows);
+	register_index(p->register_rows);
 	p->enabled_vtls = 1;
 	p->start_ns = host->ops->clock_ns(host);
 	r = init(p, &o);
@@ -293,11 +294,4 @@ void vsm_partition_destroy(struct vsm_partition *partition)
 	pthread_cond_destroy(&p->vcpu_moved);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
-}
-
-struct vsm_vcpu *partition_vp(struct vsm_partition *p, struct vsm_vcpu *self, uint32_t index)
-{
-	if (index == HV_VP_INDEX_SELF)
-		return self;
-	return index < p->max_vps ? p->vps[index] : NULL;
 }

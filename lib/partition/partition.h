@@ -10,6 +10,7 @@
 #include "kvm/ops.h"
 #include "memory/memory.h"
 #include "memory/space.h"
+#include "registers/registers.h"
 #include "registers/xsave.h"
 #include "synic/port.h"
 #include "msr/intercept.h"
@@ -71,6 +72,7 @@ struct vsm_partition {
 	bool ref_page_stale; /* VPs' TSCs differ: no page can serve all */
 
 	uint8_t hypercall_rows[HYPERCALL_HASHES]; /* hypercall_index() */
+	uint8_t register_rows[REGISTER_SLOTS];	  /* register_index() */
 	struct port_table ports;		  /* synic/port.c */
 
 	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
@@ -81,8 +83,8 @@ struct vsm_partition {
 	bool watches;	   /* KVM can meet closed pages in its emulator: event/watch.c */
 	uint64_t watch_ns; /* when that is looked at next; 0: it is not */
 
-	struct vsm_vcpu *stepper; /* the VP for whose step pages are open, vcpu/step.c */
-	bool step_overdue;	  /* and it takes too long */
+	struct vsm_vcpu *stepper;	/* the VP for whose step pages are open, vcpu/step.c */
+	bool step_overdue;		/* and it takes too long */
 	uint8_t (*kept)[VSM_PAGE_SIZE]; /* what MEMORY_OPENINGS of the pages held before */
 
 	bool dead;
@@ -95,7 +97,13 @@ struct vsm_partition {
 /* The VP a guest names; HV_VP_INDEX_SELF is `self`. NULL: there is none. */
 #define HV_VP_INDEX_SELF     UINT32_C(0xfffffffe)
 #define HV_PARTITION_ID_SELF UINT64_MAX
-struct vsm_vcpu *partition_vp(struct vsm_partition *p, struct vsm_vcpu *self, uint32_t index);
+static inline struct vsm_vcpu *partition_vp(const struct vsm_partition *p, struct vsm_vcpu *self,
+					    uint32_t index)
+{
+	if (index == HV_VP_INDEX_SELF)
+		return self;
+	return index < p->max_vps ? p->vps[index] : NULL;
+}
 
 /* As vsm_partition_create(), on any host: the unit tests' way in. */
 int partition_create_on(const struct kvm_host *host, const struct vsm_partition_options *options,

@@ -4,20 +4,44 @@
 #include "kvm/path.h"
 
 #include <errno.h>
+#include <string.h>
 
-const struct register_row *register_find(uint32_t name)
+#define NO_ROW UINT8_MAX
+
+/* Where the search for a name begins (Knuth, The Art of Computer Programming 3, 6.4). */
+static unsigned first_slot(uint32_t name)
 {
-	size_t low = 0, high = register_table_size;
+	return name * UINT32_C(2654435769) >> (32 - REGISTER_SLOT_BITS);
+}
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		const struct register_row *row = &register_table[middle];
+static unsigned next_slot(unsigned slot)
+{
+	return (slot + 1) % REGISTER_SLOTS;
+}
 
-		if (name < row->name)
-			high = middle;
-		else if (name - row->name >= row->count)
-			low = middle + 1;
-		else
+static void index_name(uint8_t rows[REGISTER_SLOTS], uint32_t name, uint8_t row)
+{
+	unsigned slot = first_slot(name);
+
+	while (rows[slot] != NO_ROW)
+		slot = next_slot(slot);
+	rows[slot] = row;
+}
+
+void register_index(uint8_t rows[REGISTER_SLOTS])
+{
+	memset(rows, NO_ROW, REGISTER_SLOTS);
+	for (size_t i = 0; i < register_table_size; i++)
+		for (uint32_t n = 0; n < register_table[i].count; n++)
+			index_name(rows, register_table[i].name + n, (uint8_t)i);
+}
+
+const struct register_row *register_find(const uint8_t rows[REGISTER_SLOTS], uint32_t name)
+{
+	for (unsigned slot = first_slot(name); rows[slot] != NO_ROW; slot = next_slot(slot)) {
+		const struct register_row *row = &register_table[rows[slot]];
+
+		if (name - row->name < row->count)
 			return row;
 	}
 	return NULL;
@@ -47,7 +71,7 @@ static bool register_reachable(const struct register_access *a)
 RUN_PATH enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, unsigned vtl,
 				     uint32_t name, struct hv_register_value *value)
 {
-	const struct register_row *row = register_find(name);
+	const struct register_row *row = register_find(target->partition->register_rows, name);
 	struct register_access a;
 
 	if (!row)
@@ -62,7 +86,7 @@ RUN_PATH enum hv_status register_get(struct vsm_vcpu *target, unsigned caller, u
 enum hv_status register_set(struct vsm_vcpu *target, unsigned caller, unsigned vtl, uint32_t name,
 			    const struct hv_register_value *value)
 {
-	const struct register_row *row = register_find(name);
+	const struct register_row *row = register_find(target->partition->register_rows, name);
 	struct register_access a;
 
 	if (!row || !row->place->set || (row->flags & REGISTER_READ_ONLY))

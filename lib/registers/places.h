@@ -38,8 +38,8 @@ struct register_row {
 extern const struct register_row register_table[];
 extern const size_t register_table_size;
 
-/* NULL: no such register. */
-const struct register_row *register_find(uint32_t name);
+/* NULL: no such register. rows: as register_index() made them. */
+const struct register_row *register_find(const uint8_t rows[REGISTER_SLOTS], uint32_t name);
 
 /* The VTL's vCPU that holds the register. */
 static inline struct vp_vtl *register_holder(const struct register_access *a)

@@ -10,6 +10,15 @@
 struct vsm_vcpu;
 
 /*
+ * Finding a register by its name: a hash table of where in the table its row is, in which a name
+ * that is not at its own place is at the next free one. There are much fewer names than places.
+ */
+#define REGISTER_SLOT_BITS 10
+#define REGISTER_SLOTS	   (1u << REGISTER_SLOT_BITS)
+
+void register_index(uint8_t rows[REGISTER_SLOTS]);
+
+/*
  * Reads or writes one register of `target`'s VTL `vtl` on behalf of VTL `caller`. The caller has
  * been checked to be at least as high as `vtl`; the VP is not in KVM_RUN.
  *

@@ -81,15 +81,43 @@ static void unknown_and_read_only_names(void **state)
 
 static void table_is_sorted_and_searchable(void **state)
 {
+	uint8_t rows[REGISTER_SLOTS];
+	uint32_t names = 0;
+
 	(void)state;
+	register_index(rows);
 	for (size_t i = 0; i < register_table_size; i++) {
 		const struct register_row *r = &register_table[i];
 
 		assert_true(r->count);
 		assert_true(!i || r[-1].name + r[-1].count <= r->name);
 		for (uint32_t n = 0; n < r->count; n++)
-			assert_ptr_equal(register_find(r->name + n), r);
+			assert_ptr_equal(register_find(rows, r->name + n), r);
+		names += r->count;
 	}
+	/* A search for a name that is not there ends at a free place, which is soon found. */
+	assert_in_range(register_table_size, 1, UINT8_MAX - 1);
+	assert_in_range(names, 1, REGISTER_SLOTS / 2);
+}
+
+/* The names between the table's, and those like them but for a bit no name has. */
+static void names_that_are_not_there_are_not_found(void **state)
+{
+	uint8_t rows[REGISTER_SLOTS];
+	uint32_t from = 0;
+
+	(void)state;
+	register_index(rows);
+	for (size_t i = 0; i < register_table_size; i++) {
+		const struct register_row *r = &register_table[i];
+
+		for (uint32_t n = from; n < r->name && n < from + 0x1000; n++)
+			assert_null(register_find(rows, n));
+		from = r->name + r->count;
+		for (unsigned bit = 20; bit < 32; bit++)
+			assert_null(register_find(rows, r->name ^ 1u << bit));
+	}
+	assert_null(register_find(rows, UINT32_MAX));
 }
 
 /* Every name, in every VTL it can be asked of: an answer or a refusal, and no kernel error. */
@@ -894,6 +922,7 @@ int main(void)
 		cmocka_unit_test(a_vtl_the_vp_does_not_have),
 		cmocka_unit_test(unknown_and_read_only_names),
 		cmocka_unit_test(table_is_sorted_and_searchable),
+		cmocka_unit_test(names_that_are_not_there_are_not_found),
 		cmocka_unit_test(every_name_answers),
 		cmocka_unit_test(every_register_survives_a_round_trip),
 		cmocka_unit_test(general_registers_are_the_active_vtls),
