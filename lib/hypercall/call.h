@@ -48,7 +48,8 @@ struct hypercall_call {
 	struct vsm_vcpu *vp; /* the caller */
 	struct vsm_partition *partition;
 	unsigned vtl;		     /* the caller's */
-	const struct kvm_regs *regs; /* the caller's, as they are until the call is checked */
+	struct vtl_cpu *cpu;	     /* the caller's */
+	const struct kvm_regs *regs; /* its registers, as they are until the call is checked */
 	const struct hypercall_info *info;
 
 	/* The control word; from `fast` on by hypercall_check(). */
@@ -63,13 +64,8 @@ struct hypercall_call {
 	uint32_t input_size, output_size;
 	bool blocked; /* the call has to wait, and is then made again */
 	int error;    /* a kernel call failed: its -errno, and the call has no result */
-	/* A page each, there from hypercall_get_input() on. */
+	/* Room for as much as the sizes say, in whole words; not for more. */
 	uint8_t *input, *output;
-};
-
-struct hypercall_parameters {
-	_Alignas(16) uint8_t input[VSM_PAGE_SIZE];
-	_Alignas(16) uint8_t output[VSM_PAGE_SIZE];
 };
 
 static inline const void *hypercall_input_rep(const struct hypercall_call *c)
@@ -82,43 +78,37 @@ static inline void *hypercall_output_rep(struct hypercall_call *c)
 	return c->output + (size_t)c->rep * c->info->output_rep;
 }
 
-/* --- parse.c; the first in registers of 64- and 32-bit callers, and inline for the run loop --- */
-
-/* The control word, and where a slow call's parameters are; looks the call up. */
-static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp);
-
-/*
- * Takes the control word apart. Is it right for the call, and do its parameters fit where they are
- * said to be?
- */
-enum hv_status hypercall_check(struct hypercall_call *c);
-
-/* --- parameters.c --- */
-
-/*
- * Reads the input, and sees to it that the output can be written. Of a slow call -EACCES: the
- * caller's VTL may not, *fault says what; -EFAULT: outside memory. Of a fast call, the errno of the
- * failed kernel call.
- */
-int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault);
-
-/* Writes output[first, end). Errors as above. */
-int hypercall_put_output(struct hypercall_call *c, uint32_t first, uint32_t end,
-			 struct access_fault *fault);
-
 /* --- what many handlers check --- */
 
 /*
  * The VTL that an HV_INPUT_VTL names: the caller's own when it names none. HV_ACCESS_DENIED: above
  * the caller's.
  */
-enum hv_status hypercall_target_vtl(const struct hypercall_call *c, uint8_t input_vtl,
-				    unsigned *vtl);
+static inline enum hv_status hypercall_target_vtl(const struct hypercall_call *c, uint8_t input_vtl,
+						  unsigned *vtl)
+{
+	*vtl = input_vtl & HV_INPUT_VTL_USE ? input_vtl & HV_INPUT_VTL_MASK : c->vtl;
+	return *vtl > c->vtl ? HV_ACCESS_DENIED : HV_SUCCESS;
+}
+
+/* A partition has no other name for itself, and no others to name. */
+static inline enum hv_status hypercall_target_partition(uint64_t partition_id)
+{
+	return partition_id == HV_PARTITION_ID_SELF ? HV_SUCCESS : HV_INVALID_PARTITION_ID;
+}
 
 /* The partition and VP a call names, both possibly as "self". */
-enum hv_status hypercall_target_vp(const struct hypercall_call *c, uint64_t partition_id,
-				   uint32_t vp_index, struct vsm_vcpu **target);
-enum hv_status hypercall_target_partition(uint64_t partition_id);
+static inline enum hv_status hypercall_target_vp(const struct hypercall_call *c,
+						 uint64_t partition_id, uint32_t vp_index,
+						 struct vsm_vcpu **target)
+{
+	enum hv_status status = hypercall_target_partition(partition_id);
+
+	if (status)
+		return status;
+	*target = partition_vp(c->partition, c->vp, vp_index);
+	return *target ? HV_SUCCESS : HV_INVALID_VP_INDEX;
+}
 
 /* --- handlers, in the order of the table --- */
 
@@ -145,31 +135,5 @@ enum hv_status hypercall_translate_virtual_address(struct hypercall_call *c);
 enum hv_status hypercall_translate_virtual_address_ex(struct hypercall_call *c);
 enum hv_status hypercall_check_sparse_gpa_page_vtl_access(struct hypercall_call *c);
 enum hv_status hypercall_query_capabilities(struct hypercall_call *c);
-
-static inline uint64_t hypercall_pair(uint64_t high, uint64_t low)
-{
-	return high << 32 | (uint32_t)low;
-}
-
-static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
-{
-	struct kvm_regs *regs;
-	struct kvm_sregs *sregs;
-	int r = vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs);
-
-	if (r)
-		return r;
-	c->vp = vp;
-	c->partition = vp->partition;
-	c->vtl = vp->active_vtl;
-	c->mode64 = cpu_64bit(sregs);
-	c->control = c->mode64 ? regs->rcx : hypercall_pair(regs->rdx, regs->rax);
-	c->regs = regs;
-	c->error = 0;
-	c->blocked = false;
-	c->info = hypercall_find(vp->partition->hypercall_rows,
-				 (uint16_t)(c->control & HV_CONTROL_CODE));
-	return 0;
-}
 
 #endif

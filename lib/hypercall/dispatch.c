@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Executes a hypercall: parse, check, read the input, let the handler work, write the output. */
-#include "hypercall/call.h"
+#include "hypercall/parameters.h"
+#include "hypercall/parse.h"
 #include "kvm/path.h"
 
 #include <errno.h>
@@ -9,12 +10,17 @@
 #include "hv/privileges.h"
 #include "vcpu/vcpu.h"
 
+/*
+ * Bytes of the input and the output of nearly all calls, for which there is room on the stack: it
+ * is at hand after an exit, unlike pages that nothing else uses.
+ */
+#define SMALL 64
+
 /* For a 64-bit caller in the register at `offset` of struct kvm_regs, for others in EDX:EAX. */
 static int put_value(struct hypercall_call *c, size_t offset, uint64_t value)
 {
-	struct vtl_cpu *cpu = &vcpu_active(c->vp)->cpu;
 	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(cpu, &regs);
+	int r = vtl_cpu_regs(c->cpu, &regs);
 
 	if (r)
 		return r;
@@ -24,7 +30,7 @@ static int put_value(struct hypercall_call *c, size_t offset, uint64_t value)
 		regs->rax = (uint32_t)value;
 		regs->rdx = value >> 32;
 	}
-	vtl_cpu_dirty(cpu, CPU_REGS);
+	vtl_cpu_dirty(c->cpu, CPU_REGS);
 	return 0;
 }
 
@@ -66,7 +72,7 @@ static int parameters_failed(struct hypercall_call *c, struct hypercall_result *
 static int vtl_switch(struct hypercall_call *c, struct hypercall_result *result)
 {
 	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(&vcpu_active(c->vp)->cpu, &regs);
+	int r = vtl_cpu_regs(c->cpu, &regs);
 
 	if (r)
 		return r;
@@ -91,7 +97,6 @@ static int handle(struct hypercall_call *c, struct hypercall_result *result)
 	enum hv_status status;
 	int r;
 
-	memset(c->output, 0, c->output_size);
 	status = c->info->handle(c);
 	if (c->error)
 		return c->error;
@@ -106,17 +111,28 @@ static int handle(struct hypercall_call *c, struct hypercall_result *result)
 	return put_continuation(c);
 }
 
-/*
- * The only one to have pages of parameters on its stack, and not joined with its callers, which
- * would have them too.
- */
-static SIDE_PATH int execute(struct hypercall_call *c, struct hypercall_result *result)
+/* Handlers find the output zeroed: what one leaves out tells the guest nothing of the host. */
+static SIDE_PATH void use_large(struct hypercall_call *c)
 {
-	struct hypercall_parameters parameters;
+	c->input = c->vp->parameters.input;
+	c->output = c->vp->parameters.output;
+	memset(c->output, 0, c->output_size);
+}
+
+static inline int execute(struct hypercall_call *c, struct hypercall_result *result)
+{
+	struct {
+		_Alignas(16) uint8_t input[SMALL];
+		_Alignas(16) uint8_t output[SMALL];
+	} small;
 	int r;
 
-	c->input = parameters.input;
-	c->output = parameters.output;
+	c->input = small.input;
+	c->output = small.output;
+	if (c->input_size > SMALL || c->output_size > SMALL)
+		use_large(c);
+	else
+		memset(small.output, 0, sizeof(small.output));
 	r = hypercall_get_input(c, &result->fault);
 	return r ? parameters_failed(c, result, r) : handle(c, result);
 }
@@ -144,28 +160,4 @@ RUN_PATH int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *res
 	if (!c.info)
 		return finish(&c, result, HV_INVALID_HYPERCALL_CODE);
 	return check_and_execute(&c, result);
-}
-
-enum hv_status hypercall_target_vtl(const struct hypercall_call *c, uint8_t input_vtl,
-				    unsigned *vtl)
-{
-	*vtl = input_vtl & HV_INPUT_VTL_USE ? input_vtl & HV_INPUT_VTL_MASK : c->vtl;
-	return *vtl > c->vtl ? HV_ACCESS_DENIED : HV_SUCCESS;
-}
-
-/* A partition has no other name for itself, and no others to name. */
-enum hv_status hypercall_target_partition(uint64_t partition_id)
-{
-	return partition_id == HV_PARTITION_ID_SELF ? HV_SUCCESS : HV_INVALID_PARTITION_ID;
-}
-
-enum hv_status hypercall_target_vp(const struct hypercall_call *c, uint64_t partition_id,
-				   uint32_t vp_index, struct vsm_vcpu **target)
-{
-	enum hv_status status = hypercall_target_partition(partition_id);
-
-	if (status)
-		return status;
-	*target = partition_vp(c->partition, c->vp, vp_index);
-	return *target ? HV_SUCCESS : HV_INVALID_VP_INDEX;
 }

@@ -101,6 +101,12 @@ struct hypercall_result {
 	struct access_fault fault;
 };
 
+/* As large as a call's can be. */
+struct hypercall_parameters {
+	_Alignas(16) uint8_t input[VSM_PAGE_SIZE];
+	_Alignas(16) uint8_t output[VSM_PAGE_SIZE];
+};
+
 /*
  * Executes the hypercall in the registers of vp's active VTL. 0, with *result filled and the
  * registers updated (RIP excepted); or the errno of a failed kernel call.

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A hypercall's input and output: in guest memory, or in registers (TLFS hypercall-interface.md,
- * "XMM Fast Hypercall Input" and "Output"). */
-#include "hypercall/call.h"
-#include "kvm/path.h"
+/* The input and output of fast hypercalls (TLFS hypercall-interface.md, "XMM Fast Hypercall Input"
+ * and "Output"). */
+#include "hypercall/parameters.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "registers/fpu.h"
@@ -14,7 +12,7 @@
  * The block of a fast call is RDX, R8, XMM0..XMM5. 32-bit callers have the general register part in
  * EBX:ECX and EDI:ESI, which is what the parser took for GPAs.
  */
-static int get_fast_input(struct hypercall_call *c)
+int parameters_get_fast(struct hypercall_call *c)
 {
 	uint32_t size = c->input_size;
 
@@ -51,7 +49,7 @@ static int put_fast_gprs(struct hypercall_call *c, const uint8_t *block, uint32_
 }
 
 /* The output starts at the first whole register pair past the input. */
-static int put_fast_output(struct hypercall_call *c, uint32_t first, uint32_t end)
+int parameters_put_fast(struct hypercall_call *c, uint32_t first, uint32_t end)
 {
 	uint32_t base = (c->input_size + 15) / 16 * 16;
 	uint8_t block[HV_FAST_SIZE];
@@ -67,41 +65,4 @@ static int put_fast_output(struct hypercall_call *c, uint32_t first, uint32_t en
 	if (r || first >= end)
 		return r;
 	return fpu_write(c->vp, FPU_XMM0 + first - HV_FAST_GPR_SIZE, block + first, end - first);
-}
-
-/* The whole block must be writable before the call does anything. */
-static int check_output(const struct hypercall_call *c, struct access_fault *fault)
-{
-	const struct memory *m = &c->partition->memory;
-	uint8_t setter;
-
-	if (!c->output_size ||
-	    memory_allows(m, c->vtl, gpa_page(c->output_gpa), MEM_WRITE, false, &setter))
-		return 0;
-	*fault = (struct access_fault){.gpa = c->output_gpa, .access = MEM_WRITE, .setter = setter};
-	return setter ? -EACCES : -EFAULT;
-}
-
-RUN_PATH int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault)
-{
-	const struct memory *m = &c->partition->memory;
-	int r = 0;
-
-	if (c->fast)
-		return get_fast_input(c);
-	if (c->input_size)
-		r = guest_read(m, c->vtl, c->input_gpa, c->input, c->input_size, MEM_READ, false,
-			       fault);
-	return r ? r : check_output(c, fault);
-}
-
-RUN_PATH int hypercall_put_output(struct hypercall_call *c, uint32_t first, uint32_t end,
-				  struct access_fault *fault)
-{
-	if (first >= end)
-		return 0;
-	if (c->fast)
-		return put_fast_output(c, first, end);
-	return guest_write(&c->partition->memory, c->vtl, gpa_from(c->output_gpa.addr + first),
-			   c->output + first, end - first, fault);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The checked accessor: the only way the library reads or writes guest memory. It never goes
  * through a VTL's alias, whose pages may be closed. */
+#include "memory/block.h"
 #include "memory/mapping.h"
 #include "kvm/path.h"
 
@@ -76,25 +77,34 @@ static int check_pages(const struct access *a, bool write, uint8_t **host)
 	return 0;
 }
 
-/*
- * The rights to every page. *fault, when not NULL, says what is missing; *host: of the first byte.
- */
+/* The right to one page; *host: of the byte. *fault, when not NULL, says what is missing. */
+static int check_right(const struct access *a, gpa_t gpa, enum mem_access access, bool user,
+		       uint8_t **host, struct access_fault *fault)
+{
+	const struct place at = place_of(a->m, a->vtl, gpa_page(gpa));
+	uint8_t setter;
+
+	if (place_allows(a->m, a->vtl, gpa_page(gpa), &at, access, user, &setter)) {
+		*host = place_host(&at, gpa.addr, access == MEM_WRITE);
+		return 0;
+	}
+	if (fault)
+		*fault = (struct access_fault){gpa, access, setter};
+	return setter ? -EACCES : -EFAULT;
+}
+
+/* The rights to every page. *host: of the first byte. */
 static int check_rights(const struct access *a, enum mem_access access, bool user, uint8_t **host,
 			struct access_fault *fault)
 {
 	*host = NULL;
 	for (size_t done = 0; done < a->len; done += gpa_span(a->gpa.addr + done, a->len - done)) {
-		gpa_t gpa = gpa_from(a->gpa.addr + done);
-		const struct place at = place_of(a->m, a->vtl, gpa_page(gpa));
-		uint8_t setter;
+		uint8_t *at;
+		int r = check_right(a, gpa_from(a->gpa.addr + done), access, user, &at, fault);
 
-		if (place_allows(a->m, a->vtl, gpa_page(gpa), &at, access, user, &setter)) {
-			*host = done ? *host : place_host(&at, gpa.addr, access == MEM_WRITE);
-			continue;
-		}
-		if (fault)
-			*fault = (struct access_fault){gpa, access, setter};
-		return setter ? -EACCES : -EFAULT;
+		if (r)
+			return r;
+		*host = done ? *host : at;
 	}
 	return 0;
 }
@@ -122,6 +132,25 @@ RUN_PATH int guest_write(const struct memory *m, unsigned vtl, gpa_t gpa, const 
 		r = check_rights(&a, MEM_WRITE, false, &host, fault);
 	return r ? r : copy(&a, host, NULL, buf);
 }
+
+/* --- block.h --- */
+
+int block_look(const struct memory *m, unsigned vtl, gpa_t gpa, enum mem_access access,
+	       struct known_page *known, struct access_fault *fault)
+{
+	const struct access a = {.m = m, .vtl = vtl, .gpa = gpa};
+	uint8_t *host;
+	int r = check_right(&a, gpa, access, false, &host, fault);
+
+	*known = (struct known_page){0};
+	if (r)
+		return r;
+	*known = (struct known_page){
+		.host = host - gpa_offset(gpa), .page = gpa_page(gpa), .changes = m->changes};
+	return 0;
+}
+
+/* --- the host's own rights --- */
 
 int host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len)
 {

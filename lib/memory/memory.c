@@ -62,6 +62,7 @@ int memory_init(struct memory *m, const struct kvm_host *host, const struct memo
 		.mapping_limit = o->mapping_limit,
 		.ux_is_execute = o->ux_is_execute,
 		.pool_fd = -1,
+		.changes = 1,
 	};
 	if (!o->vtl_count || o->vtl_count > VSM_VTL_COUNT || !o->slot_limit)
 		return -EINVAL;

@@ -107,7 +107,7 @@ struct memory {
 	uint8_t opening_count[VSM_VTL_COUNT];
 	size_t slot_limit;    /* memslots a view may use */
 	size_t mapping_limit; /* host mappings that limits may take up; 0: any number */
-	uint64_t changes;     /* grows with every change of regions, limits or overlays */
+	uint64_t changes;     /* grows with every change of regions, limits or overlays; never 0 */
 	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
 };
 

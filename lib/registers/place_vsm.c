@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "hypercall/hypercall.h"
+#include "kvm/path.h"
 #include "msr/synthetic.h"
 #include "partition/tlb.h"
 #include "vtl/enable.h"
@@ -38,8 +39,8 @@ static bool mbec_active(const struct vsm_vcpu *vp)
 	return false;
 }
 
-static enum hv_status get_vp_status(const struct register_access *a,
-				    struct hv_register_value *value)
+static RUN_PATH enum hv_status get_vp_status(const struct register_access *a,
+					     struct hv_register_value *value)
 {
 	const struct vsm_vcpu *vp = a->target;
 

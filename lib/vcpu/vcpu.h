@@ -7,6 +7,7 @@
 #include "apic/kernel_apic.h"
 #include "apic/lapic.h"
 #include "intercept/intercept.h"
+#include "memory/block.h"
 #include "partition/partition.h"
 #include "registers/vtl_cpu.h"
 #include "synic/synic.h"
@@ -55,6 +56,8 @@ struct vp_vtl {
 	bool vina_asserted;   /* while there is no VP assist page to keep it */
 
 	struct code_walk code; /* code_page.c */
+	/* Where its hypercalls' last input was and their output is. */
+	struct known_page input, output;
 
 	/* shared.c: what this VTL's vCPU holds of the shared state, where known */
 	void *xsave;
@@ -129,8 +132,11 @@ struct vsm_vcpu {
 
 	struct vsm_vcpu_stats stats;
 
-	/* Last: VTL0's begins where most of what is looked at at each exit ends. */
+	/* Near the end: VTL0's begins where most of what is looked at at each exit ends. */
 	struct vp_vtl vtls[VSM_VTL_COUNT];
+
+	/* dispatch.c: of the hypercall it makes, if they are large */
+	struct hypercall_parameters parameters;
 };
 
 static inline struct vp_vtl *vcpu_active(struct vsm_vcpu *vp)

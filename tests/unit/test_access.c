@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The checked accessor: rights page by page, overlays, ROM, edges; all before a byte is copied. */
 #include "memory_fixture.h"
+#include "memory/block.h"
 #include <errno.h>
 #include <string.h>
 
@@ -197,6 +198,95 @@ static void rights_combine_all_setters(void **state)
 	assert_int_equal(rights.setter, 0);
 }
 
+/* --- blocks --- */
+
+static void a_block_is_copied_whole_and_alone(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct known_page in = {0}, out = {0};
+	uint64_t got[512], page[512], *mem = (uint64_t *)(f->x.mem + (3 << 12));
+
+	for (size_t i = 0; i < 512; i++)
+		mem[i] = i * 3 + 1;
+	memset(got, 0xee, sizeof(got));
+	/* The last word is read whole; nothing past it is touched. */
+	assert_int_equal(block_read(&f->m, 0, at(3, 16), got, 20, &in, NULL), 0);
+	assert_memory_equal(got, mem + 2, 24);
+	assert_int_equal(got[3], UINT64_C(0xeeeeeeeeeeeeeeee));
+	assert_int_equal(block_read(&f->m, 0, at(3, 0), got, sizeof(got), &in, NULL), 0);
+	assert_memory_equal(got, mem, sizeof(got));
+
+	memcpy(page, mem, sizeof(page));
+	memset(got, 0xdd, sizeof(got));
+	for (size_t size = 0; size <= 24; size += 4)
+		for (size_t offset = 0; offset <= 4096 - size; offset += 1012) {
+			assert_int_equal(
+				block_write(&f->m, 0, at(3, offset), got, size, &out, NULL), 0);
+			memcpy((uint8_t *)page + offset, got, size);
+			assert_memory_equal(mem, page, sizeof(page));
+		}
+	assert_int_equal(block_write(&f->m, 0, at(3, 0), got, sizeof(got), &out, NULL), 0);
+	assert_memory_equal(mem, got, sizeof(got));
+	assert_int_equal(mem[512], FIXTURE_TAG | 4);
+}
+
+static void a_block_needs_the_right(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct known_page in = {0}, out = {0};
+	struct access_fault fault;
+	uint64_t v = 7;
+
+	assert_int_equal(memory_limit(&f->m, 1, 0, 5, 6, PROT_R), 0);
+	assert_int_equal(memory_limit(&f->m, 2, 0, 6, 7, 0), 0);
+	assert_int_equal(block_read(&f->m, 0, at(5, 8), &v, 8, &in, &fault), 0);
+	assert_int_equal(block_check(&f->m, 0, at(5, 8), MEM_WRITE, &out, &fault), -EACCES);
+	assert_int_equal(fault.gpa.addr, at(5, 8).addr);
+	assert_int_equal(fault.access, MEM_WRITE);
+	assert_int_equal(fault.setter, 1);
+	assert_int_equal(block_write(&f->m, 0, at(5, 8), &v, 8, &out, NULL), -EACCES);
+	assert_int_equal(block_read(&f->m, 0, at(6, 0), &v, 8, &in, &fault), -EACCES);
+	assert_int_equal(fault.access, MEM_READ);
+	assert_int_equal(fault.setter, 2);
+	assert_int_equal(block_write(&f->m, 0, at(64, 0), &v, 8, &out, &fault), -EFAULT);
+	assert_int_equal(fault.setter, 0);
+	assert_int_equal(block_read(&f->m, 0, at(75, 0), &v, 8, &in, &fault), -EFAULT);
+	assert_int_equal(
+		block_read(&f->m, 0, gpa_from(UINT64_MAX & ~VSM_PAGE_MASK), &v, 8, &in, NULL),
+		-EFAULT);
+}
+
+/* A struct of zeros knows nothing of page 0, and a failure nothing of the page before. */
+static void nothing_is_known_that_was_not_found(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct known_page known = {0};
+	struct access_fault fault;
+	uint64_t v = 0;
+
+	assert_int_equal(memory_limit(&f->m, 1, 0, 0, 1, 0), 0);
+	assert_int_equal(block_read(&f->m, 0, at(0, 0), &v, 8, &known, &fault), -EACCES);
+	assert_int_equal(block_read(&f->m, 0, at(1, 0), &v, 8, &known, &fault), 0);
+	assert_int_equal(v, FIXTURE_TAG | 1);
+	assert_int_equal(block_read(&f->m, 0, at(0, 0), &v, 8, &known, &fault), -EACCES);
+	assert_null(known.host);
+	assert_int_equal(block_read(&f->m, 0, at(0, 0), &v, 8, &known, &fault), -EACCES);
+}
+
+/* An empty partition, where nothing has changed yet. */
+static void nothing_is_known_of_no_memory(void **state)
+{
+	struct memory_options o = fixture_options(VSM_ENFORCEMENT_ALIAS, VSM_EXEC_STRICT);
+	struct memory_fixture *f = *state;
+	struct known_page known = {0};
+	struct memory m;
+	uint64_t v;
+
+	assert_int_equal(memory_init(&m, f->x.host, &o), 0);
+	assert_int_equal(block_read(&m, 0, at(0, 0), &v, 8, &known, NULL), -EFAULT);
+	memory_destroy(&m);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -211,6 +301,10 @@ int main(void)
 		TEST(fetches_ask_for_execute),
 		TEST(overlays_are_seen_with_their_own_rights),
 		TEST(rights_combine_all_setters),
+		TEST(a_block_is_copied_whole_and_alone),
+		TEST(a_block_needs_the_right),
+		TEST(nothing_is_known_that_was_not_found),
+		TEST(nothing_is_known_of_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include "hv/privileges.h"
 #include "hv/register_names.h"
-#include "hypercall/call.h"
+#include "hypercall/parameters.h"
+#include "hypercall/parse.h"
 #include "memory/memory.h"
 
 static struct hc *start(struct hc *h)

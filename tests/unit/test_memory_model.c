@@ -3,6 +3,7 @@
  * with the host refusing things now and then. */
 #include "memory_fixture.h"
 #include "failing_malloc.h"
+#include "memory/block.h"
 #include "memory/mapping.h"
 #include <errno.h>
 #include <stdio.h>
@@ -59,7 +60,12 @@ struct test {
 	struct model model;
 	struct overlay *overlays[OVERLAYS];
 	struct space single; /* all VTLs in one VM, one after the other */
-	bool squeezed;	     /* mappings are limited: what is left after a failure may be tighter */
+	/* A page each VTL keeps asking for, to read and to write, and what is known of it. */
+	struct {
+		uint64_t page;
+		struct known_page known;
+	} blocks[VSM_VTL_COUNT][2];
+	bool squeezed; /* mappings are limited: what is left after a failure may be tighter */
 	bool tighter;
 };
 
@@ -244,13 +250,46 @@ static void compare_rights(struct test *t, unsigned vtl, uint64_t page)
 	assert_int_equal(setter, want);
 }
 
+/* What is known of a page is what is true, whatever happened since it was learnt. */
+static void compare_block(struct test *t, unsigned vtl, enum mem_access access)
+{
+	struct known_page *known = &t->blocks[vtl][access == MEM_WRITE].known;
+	uint64_t *page = &t->blocks[vtl][access == MEM_WRITE].page, tag = 0;
+	struct access_fault fault = {.setter = 0xff};
+	unsigned want;
+	bool allowed;
+	int r;
+
+	if (!random_below(32))
+		*page = random_below(PAGES);
+	allowed = model_allows(&t->model, vtl, *page, access, false, &want);
+	if (access == MEM_WRITE) {
+		tag = allowed ? model_tag(&t->model, vtl, *page) : 0;
+		r = block_write(&t->f.m, vtl, gpa_of_page(*page), &tag, sizeof(tag), known, &fault);
+	} else {
+		r = block_read(&t->f.m, vtl, gpa_of_page(*page), &tag, sizeof(tag), known, &fault);
+	}
+	assert_int_equal(r, allowed ? 0 : want ? -EACCES : -EFAULT);
+	if (!allowed) {
+		assert_int_equal(fault.setter, want);
+		assert_int_equal(fault.access, access);
+		return;
+	}
+	assert_int_equal(tag, model_tag(&t->model, vtl, *page));
+	assert_int_equal(host_read(&t->f.m, vtl, gpa_of_page(*page), &tag, sizeof(tag)), 0);
+	assert_int_equal(tag, model_tag(&t->model, vtl, *page));
+}
+
 /* One page in each VTL's eyes. */
 static void compare_some(struct test *t)
 {
 	uint64_t page = random_below(PAGES);
 
-	for (unsigned v = 0; v < VSM_VTL_COUNT; v++)
+	for (unsigned v = 0; v < VSM_VTL_COUNT; v++) {
 		compare_rights(t, v, page);
+		compare_block(t, v, MEM_READ);
+		compare_block(t, v, MEM_WRITE);
+	}
 }
 
 static void compare_all(struct test *t)
@@ -465,8 +504,7 @@ static void step(struct test *t)
 	t->tighter = got == -ENOMEM && squeezed;
 	if (t->tighter || random_below(t->pace->compare) == 0)
 		compare_all(t);
-	else
-		compare_some(t);
+	compare_some(t);
 	if (!t->tighter)
 		return;
 	t->tighter = false;

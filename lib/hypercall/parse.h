@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* A hypercall's control word (TLFS hypercall-interface.md); inline for the run loop. */
+#ifndef VSM_LIB_HYPERCALL_PARSE_H
+#define VSM_LIB_HYPERCALL_PARSE_H
+
+#include "hypercall/call.h"
+
+static inline uint64_t hypercall_pair(uint64_t high, uint64_t low)
+{
+	return high << 32 | (uint32_t)low;
+}
+
+/* The control word of the active VTL's call; looks the call up. 0 or the errno of the registers. */
+static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
+{
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	int r;
+
+	c->cpu = &vcpu_active(vp)->cpu;
+	r = vtl_cpu_state(c->cpu, &regs, &sregs);
+	if (r)
+		return r;
+	c->vp = vp;
+	c->partition = vp->partition;
+	c->vtl = vp->active_vtl;
+	c->mode64 = cpu_64bit(sregs);
+	c->control = c->mode64 ? regs->rcx : hypercall_pair(regs->rdx, regs->rax);
+	c->regs = regs;
+	c->error = 0;
+	c->blocked = false;
+	c->info = hypercall_find(vp->partition->hypercall_rows,
+				 (uint16_t)(c->control & HV_CONTROL_CODE));
+	return 0;
+}
+
+static inline void parse_control(struct hypercall_call *c)
+{
+	const struct kvm_regs *regs = c->regs;
+
+	c->fast = c->control & HV_CONTROL_FAST;
+	c->variable = (uint16_t)(((c->control & HV_CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT) *
+				 sizeof(uint64_t));
+	c->reps = (c->control & HV_CONTROL_REP_COUNT) >> HV_CONTROL_REP_COUNT_SHIFT;
+	c->rep = (c->control & HV_CONTROL_REP_START) >> HV_CONTROL_REP_START_SHIFT;
+	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
+	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
+}
+
+static inline enum hv_status parse_legal(const struct hypercall_call *c)
+{
+	if ((c->control & HV_CONTROL_RESERVED) || (c->variable && !c->info->variable))
+		return HV_INVALID_HYPERCALL_INPUT;
+	if (c->info->rep ? c->rep >= c->reps : c->rep || c->reps)
+		return HV_INVALID_HYPERCALL_INPUT;
+	return HV_SUCCESS;
+}
+
+/* 16-byte register pairs a block takes. */
+static inline uint32_t parse_pairs(uint32_t size)
+{
+	return (size + 15) / 16;
+}
+
+static inline bool parse_fits_registers(const struct hypercall_call *c)
+{
+	/* Output in registers is for 64-bit callers only. */
+	if (c->output_size && !c->mode64)
+		return false;
+	return parse_pairs(c->input_size) + parse_pairs(c->output_size) <= HV_FAST_SIZE / 16;
+}
+
+/* A block the call does not have is not looked at. */
+static inline bool parse_fits_page(gpa_t gpa, uint32_t size)
+{
+	return !size ||
+	       (gpa.addr % HV_PARAMETER_ALIGN == 0 && gpa_offset(gpa) + size <= VSM_PAGE_SIZE);
+}
+
+/*
+ * Takes the control word apart. Is it right for the call, and do its parameters fit where they are
+ * said to be?
+ */
+static inline enum hv_status hypercall_check(struct hypercall_call *c)
+{
+	const struct hypercall_info *info = c->info;
+	enum hv_status status;
+
+	parse_control(c);
+	status = parse_legal(c);
+	if (status)
+		return status;
+	c->input_size = info->input + c->variable + (uint32_t)c->reps * info->input_rep;
+	c->output_size = info->output + (uint32_t)c->reps * info->output_rep;
+	if (c->fast)
+		return parse_fits_registers(c) ? HV_SUCCESS : HV_INVALID_HYPERCALL_INPUT;
+	if (!parse_fits_page(c->input_gpa, c->input_size) ||
+	    !parse_fits_page(c->output_gpa, c->output_size))
+		return HV_INVALID_ALIGNMENT;
+	return HV_SUCCESS;
+}
+
+#endif
