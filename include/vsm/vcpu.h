@@ -37,7 +37,8 @@ struct vsm_vcpu_options {
  *
  * -EINVAL a NULL argument, unknown size, index out of range; -EEXIST the index or the APIC id is
  * taken; -ENOTSUP the VM has KVM's local APIC, and all VTLs share the VM, or KVM lacks
- * KVM_CAP_SIGNAL_MSI or KVM_CAP_MP_STATE; errors of KVM_CREATE_VCPU and mmap(2)
+ * KVM_CAP_SIGNAL_MSI or KVM_CAP_MP_STATE; -ENOMEM: all is as before; errors of KVM_CREATE_VCPU and
+ * mmap(2): there is no such VP, but a vCPU that KVM made for it keeps its APIC id.
  */
 VSM_API int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_options *options,
 			    struct vsm_vcpu **out);

@@ -66,23 +66,47 @@ static int create_cpu(struct vsm_vcpu *vp, unsigned vtl, unsigned long id)
 
 static int create_vtl(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o, unsigned vtl)
 {
-	struct vsm_partition *p = vp->partition;
 	struct vp_vtl *v = &vp->vtls[vtl];
-	prot_t data = PROT_ALL; /* closed under the strict execute policy otherwise */
 	unsigned long id;
-	int r = kvm_vcpu_id(p, o, vtl, &id);
+	int r = kvm_vcpu_id(vp->partition, o, vtl, &id);
 
 	if (!r)
 		r = create_cpu(vp, vtl, id);
 	if (r)
 		return r;
+	lapic_reset(&v->lapic, o->apic_id, o->index == 0, vtl > 0);
+	stimer_reset(v->stimers);
+	return 0;
+}
+
+static int allocate_vtl(struct vsm_vcpu *vp, unsigned vtl)
+{
+	struct vsm_partition *p = vp->partition;
+	struct vp_vtl *v = &vp->vtls[vtl];
+	prot_t data = PROT_ALL; /* closed under the strict execute policy otherwise */
+
 	v->xsave = pages_allocate(p->xsave.size);
 	v->assist_page = overlay_create(&p->memory, vtl, data);
 	if (!v->xsave || !v->assist_page)
 		return -ENOMEM;
-	lapic_reset(&v->lapic, o->apic_id, o->index == 0, vtl > 0);
-	stimer_reset(v->stimers);
 	return synic_create(&p->memory, vtl, &v->synic);
+}
+
+/*
+ * What can be given back comes before the vCPUs, which KVM keeps until their VM goes: a VP for
+ * which there was no memory can be made later.
+ */
+static int allocate(struct vsm_vcpu *vp)
+{
+	const struct kvm_host *h = vp->partition->host;
+	int r = startup_allocate(vp);
+
+	for (unsigned vtl = 0; vtl < vp->partition->vtl_count && !r; vtl++)
+		r = allocate_vtl(vp, vtl);
+	if (r)
+		return r;
+	vp->wake_fd = h->ops->create_wake_fd(h);
+	return vp->wake_fd < 0 ? vp->wake_fd : 0;
 }
 
 /* What the library needs of a host whose local APIC it is to use, and has no other way for. */
@@ -129,17 +153,15 @@ static int learn_irqchip(struct vsm_vcpu *vp)
 static int create_vtls(struct vsm_vcpu *vp, const struct vsm_vcpu_options *o)
 {
 	struct vsm_partition *p = vp->partition;
-	int khz, r;
+	int khz, r = allocate(vp);
 
-	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++) {
+	for (unsigned vtl = 0; vtl < p->vtl_count && !r; vtl++) {
 		r = create_vtl(vp, o, vtl);
 		if (!r && !vtl)
 			r = learn_irqchip(vp);
-		if (r)
-			return r;
 	}
-	vp->wake_fd = p->host->ops->create_wake_fd(p->host);
-	r = vp->wake_fd < 0 ? vp->wake_fd : startup_init(vp, o->flags & VSM_VCPU_STARTED);
+	if (!r)
+		r = startup_init(vp, o->flags & VSM_VCPU_STARTED);
 	if (r)
 		return r;
 	khz = p->host->ops->get_tsc_khz(p->host, vp->vtls[0].cpu.fd);

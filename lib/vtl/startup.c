@@ -45,6 +45,12 @@ void startup_reset(struct vsm_vcpu *vp)
 	vp->started = vp->starts && !vp->partition->kernel_irqchip;
 }
 
+int startup_allocate(struct vsm_vcpu *vp)
+{
+	vp->reset = calloc(1, sizeof(*vp->reset));
+	return vp->reset ? 0 : -ENOMEM;
+}
+
 int startup_init(struct vsm_vcpu *vp, bool started)
 {
 	const struct kvm_host *h = vp->partition->host;
@@ -53,9 +59,6 @@ int startup_init(struct vsm_vcpu *vp, bool started)
 	vp->starts = started || vp->index == 0;
 	startup_reset(vp);
 	remember_msrs(vp);
-	vp->reset = calloc(1, sizeof(*vp->reset));
-	if (!vp->reset)
-		return -ENOMEM;
 	r = h->ops->get_regs(h, fd, &vp->reset->regs);
 	if (!r)
 		r = h->ops->get_sregs(h, fd, &vp->reset->sregs);

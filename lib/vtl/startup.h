@@ -7,10 +7,13 @@
 
 struct vsm_vcpu;
 
+/* What startup_init() needs. 0 or -ENOMEM; startup_free() gives it back. */
+int startup_allocate(struct vsm_vcpu *vp);
+
 /*
  * Remembers VTL0's registers as KVM made them, which is what INIT gives back, and who waits for
- * SIPI: with the library's local APIC all but the first VP, and those the VMM starts itself. 0,
- * -ENOMEM or the errno of the kernel.
+ * SIPI: with the library's local APIC all but the first VP, and those the VMM starts itself. 0 or
+ * the errno of the kernel.
  */
 int startup_init(struct vsm_vcpu *vp, bool started);
 void startup_free(struct vsm_vcpu *vp);

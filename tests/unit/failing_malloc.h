@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Makes an allocation fail: for tests linked with --wrap of malloc, calloc and realloc. */
+/* Makes an allocation fail: for tests linked with --wrap of malloc, calloc, realloc
+ * and aligned_alloc (pages_allocate()). */
 #ifndef VSM_TESTS_UNIT_FAILING_MALLOC_H
 #define VSM_TESTS_UNIT_FAILING_MALLOC_H
 
@@ -9,9 +10,11 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 
 static unsigned malloc_countdown;
 static bool malloc_did_fail;
@@ -49,6 +52,11 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *old, size_t size)
 {
 	return malloc_fails_now() ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return malloc_fails_now() ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 #endif

@@ -3,6 +3,7 @@
  * Making partitions and VPs: every documented errno, every point of failure without a leak, two
  * partitions side by side.
  */
+#include "failing_malloc.h"
 #include "partition_fixture.h"
 #include "vsm/memory.h"
 
@@ -277,6 +278,75 @@ static void test_every_failure(void **state)
 	assert_true(failures > 40);
 }
 
+static int make_partition(struct guest *g)
+{
+	struct vsm_partition_options o = guest_options(g);
+
+	o.max_vtl = 2;
+	return partition_create_on(g->x.host, &o, &g->p);
+}
+
+static int make_memory(struct guest *g)
+{
+	struct vsm_memory_region ram = {
+		.size = sizeof(ram), .bytes = g->x.mem_size, .fd = g->x.mem_fd};
+
+	return vsm_partition_map_memory(g->p, &ram);
+}
+
+static int make_vcpu(struct guest *g)
+{
+	struct vsm_vcpu_options vo = {.size = sizeof(vo)};
+
+	return vsm_vcpu_create(g->p, &vo, &g->vp);
+}
+
+/* Fails each in turn, on the same objects, until none is left; returns how many there are. */
+static unsigned fail_each(struct guest *g, int (*make)(struct guest *g))
+{
+	const size_t fds = fake_kvm_fd_count(g->x.fake), vmas = fake_kvm_vma_count(g->x.fake);
+
+	for (unsigned nth = 1;; nth++) {
+		bool failed;
+		int r;
+
+		fail_malloc(nth);
+		r = make(g);
+		failed = malloc_failed();
+		fail_malloc(0);
+		assert_int_equal(r, failed ? -ENOMEM : 0);
+		if (!failed)
+			return nth - 1;
+		assert_null(g->vp);
+		assert_int_equal(fake_kvm_fd_count(g->x.fake), fds);
+		assert_int_equal(fake_kvm_vma_count(g->x.fake), vmas);
+	}
+}
+
+/*
+ * Each allocation fails once, whole pages among them. What was there before is as it was: of the
+ * overlay pages, say, there are just enough for the VP that is made in the end, which runs.
+ */
+static void test_every_allocation(void **state)
+{
+	static const struct fake_step out = {
+		.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2};
+	struct kvm_run *run;
+	struct guest g = {.p = NULL};
+
+	(void)state;
+	fixture_start(&g.x, 1);
+	assert_true(fail_each(&g, make_partition) > 4);
+	assert_true(fail_each(&g, make_memory) > 0);
+	/* The VP, and for each VTL the XSAVE image and the queues of its SynIC. */
+	assert_true(fail_each(&g, make_vcpu) >= 7);
+	fake_vcpu_flat_mode(g.x.fake, vsm_vcpu_fd(g.vp, 0), 0x1000, 0x8000);
+	fake_vcpu_script(g.x.fake, vsm_vcpu_fd(g.vp, 0), &out, 1);
+	assert_int_equal(vsm_vcpu_run(g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
+	guest_stop(&g);
+}
+
 static void test_two_partitions(void **state)
 {
 	struct guest a, b;
@@ -392,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_irqchip_and_single_vm),
 		cmocka_unit_test(test_irqchip_needs),
 		cmocka_unit_test(test_every_failure),
+		cmocka_unit_test(test_every_allocation),
 		cmocka_unit_test(test_two_partitions),
 		cmocka_unit_test(test_stats_sizes),
 		cmocka_unit_test(test_device_views),
