@@ -209,8 +209,6 @@ void gate_left(struct vsm_vcpu *vp, const struct space *space)
 	if (!space->inside)
 		wake_next(p, space);
 	pthread_cond_broadcast(&p->vcpu_moved);
-	while (p->stepper != vp && step_window_open(p))
-		step_wait(p);
 }
 
 void gate_forget(struct vsm_vcpu *vp)

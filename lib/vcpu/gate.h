@@ -20,8 +20,9 @@ void gate_forget(struct vsm_vcpu *vp);
 int gate_wait(struct vsm_vcpu *vp, struct space *space);
 
 /*
- * Of a partition with several VPs this one has left the space: those who wait for that hear of it;
- * and it waits until no other has pages open for a step.
+ * Of a partition with several VPs this one has left the space: those who wait for that hear of it.
+ * No other has pages open for a step then: whoever steps brings all out first, and gate_wait() lets
+ * none in until that is over.
  */
 void gate_left(struct vsm_vcpu *vp, const struct space *space);
 

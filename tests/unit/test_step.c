@@ -3,12 +3,14 @@
  * Strict execute policy: while a page that VTL0 may use but not run is open for one VP's access,
  * no other VP is in the guest; afterwards it is closed again.
  */
+#include "partition/hold.h"
 #include "partition_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #define PAGE  PAGE_SECRET
 #define VALUE UINT64_C(0x1122334455667788)
@@ -21,6 +23,9 @@ static struct {
 	int stepper_fd;
 	unsigned open_runs; /* KVM_RUNs with the page open */
 	bool shared;	    /* one of them with another VP in the guest, or by another VP */
+	bool holding; /* in one of them, a third VP's hypercall is to have held the other VP */
+	bool held, held_in_window;
+	pthread_t holder;
 } t;
 
 static int page_access(void)
@@ -33,6 +38,33 @@ static bool page_open(void)
 	return page_access() == KVM_MAP_READ || page_access() == KVM_MAP_READ_WRITE;
 }
 
+/* As a hypercall that names the other VP. */
+static void *hold_other(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&t.g.p->lock);
+	partition_hold_vp(t.other);
+	t.held = true;
+	partition_release_vp(t.other);
+	pthread_mutex_unlock(&t.g.p->lock);
+	return NULL;
+}
+
+/* The pages are open: does a hypercall go on? */
+static void hold_in_window(void)
+{
+	unsigned holds;
+
+	t.holding = false;
+	assert_int_equal(pthread_create(&t.holder, NULL, hold_other, NULL), 0);
+	do {
+		pthread_mutex_lock(&t.g.p->lock);
+		holds = t.other->holds;
+		t.held_in_window = t.held;
+		pthread_mutex_unlock(&t.g.p->lock);
+	} while (!t.held_in_window && holds < 2); /* the step's own is one */
+}
+
 /* KVM_RUN, with a look at who is in the guest. */
 static int watched_run(const struct kvm_host *h, int vcpu_fd)
 {
@@ -41,6 +73,8 @@ static int watched_run(const struct kvm_host *h, int vcpu_fd)
 		if (vcpu_fd != t.stepper_fd ||
 		    fake_vcpu_running(t.g.x.fake, vsm_vcpu_fd(t.other, 0)))
 			t.shared = true;
+		if (t.holding)
+			hold_in_window();
 	}
 	return t.g.x.host->ops->run(h, vcpu_fd);
 }
@@ -137,6 +171,37 @@ static void test_steps_alone(void **state)
 	steps_alone(VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS);
 }
 
+/* Who is in a hypercall about yet another VP, and has got the lock, waits for the end of the step. */
+static void test_nobody_goes_on(void **state)
+{
+	static const struct fake_step store[] = {
+		{.kind = FAKE_STORE, .gva = PAGE, .size = 4, .data = (uint32_t)VALUE, .length = 2},
+		{.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2}};
+	struct kvm_run *run;
+	struct timespec now;
+
+	(void)state;
+	start(VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	assert_int_equal(memory_limit_default(&t.g.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&t.g.p->memory, 1, 0, PAGE >> VSM_PAGE_SHIFT,
+				      (PAGE >> VSM_PAGE_SHIFT) + 1, PROT_R | PROT_W),
+			 0);
+	put_store();
+	fake_vcpu_script(t.g.x.fake, t.stepper_fd, store, ARRAY_SIZE(store));
+	/* Waits for a step are by the real one. */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	fake_kvm_set_clock(t.g.x.fake, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	t.holding = true;
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
+	assert_int_equal(t.open_runs, 1);
+	pthread_join(t.holder, NULL);
+	assert_true(t.held);
+	assert_false(t.held_in_window);
+	assert_int_equal(t.other->holds, 0);
+	guest_stop(&t.g);
+}
+
 /* A host that cannot open the page: the higher VTL hears of it, the VMM does not have to stop. */
 static void test_out_of_mappings(void **state)
 {
@@ -170,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_out_of_mappings),
 		cmocka_unit_test(test_steps_alone),
+		cmocka_unit_test(test_nobody_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
