@@ -173,7 +173,7 @@ static bool find_here(const struct viewer *w, const struct io_access *io, struct
 
 /*
  * Just before RIP: the shortest that fits, as what is before it may look like its prefix; but a
- * repeated one, which it is only if RCX has run out, with the prefix that makes it so.
+ * repeated one, which it is only if RCX has run out, with the one prefix that makes it so.
  */
 static bool find_before(const struct viewer *w, const struct io_access *io, struct io_insn *found)
 {
@@ -188,7 +188,7 @@ static bool find_before(const struct viewer *w, const struct io_access *io, stru
 		if (!fits(w, io, at, length, &p) || p.info.length != length)
 			continue;
 		repeats = insn_repeats(&p);
-		if (found->insn.length && (!repeats || w->context.regs->rcx))
+		if (found->insn.rep || (found->insn.length && (!repeats || w->context.regs->rcx)))
 			break;
 		found_at(&p, at, found);
 		if (!found->string)
