@@ -138,6 +138,42 @@ static void test_null(void **state)
 	runs_on(&s);
 }
 
+/* Looks until the VP is brought out, that one included. */
+static unsigned looks(struct smp *s)
+{
+	unsigned n = 1;
+
+	while (!look(s))
+		n++;
+	return n;
+}
+
+/*
+ * How often: the first look at a run only sees the VP there, and each that found nothing, the VP
+ * where it was, makes the library leave out about twice as many. One that has moved may have got
+ * stuck since.
+ */
+static void test_backs_off(void **state)
+{
+	static const unsigned expected[] = {
+		2, 2, 3, 5, 9, 17, 2 + WATCH_PATIENCE, 2 + WATCH_PATIENCE, 2};
+	struct smp s;
+
+	(void)state;
+	start(&s, &slots, FAR);
+	SMP_SCRIPT(&s, 0, 0, SPIN, SPIN, SPIN, SPIN, SPIN, SPIN, SPIN,
+		   {.kind = FAKE_SET, .reg = FAKE_RBX, .data = 1}, SPIN, SPIN, VMM_OUT);
+	smp_run(&s, 0);
+	smp_wait_spinning(&s, 0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		if (i)
+			wait_run(&s, i + 1);
+		assert_int_equal(looks(&s), expected[i]);
+	}
+	smp_expect_vmm(&s, 0, 0);
+	smp_stop(&s);
+}
+
 #define IDT UINT64_C(0x30000)
 
 /* An interrupt that KVM cannot deliver, and emulates on: where the VP is does not matter. */
@@ -236,10 +272,11 @@ static void test_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stuck),	    cmocka_unit_test(test_put_aside),
-		cmocka_unit_test(test_open),	    cmocka_unit_test(test_null),
-		cmocka_unit_test(test_not_watched), cmocka_unit_test(test_no_limits),
-		cmocka_unit_test(test_ends),	    cmocka_unit_test(test_emulating_host),
+		cmocka_unit_test(test_stuck),	       cmocka_unit_test(test_put_aside),
+		cmocka_unit_test(test_open),	       cmocka_unit_test(test_null),
+		cmocka_unit_test(test_backs_off),      cmocka_unit_test(test_not_watched),
+		cmocka_unit_test(test_no_limits),      cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_emulating_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
