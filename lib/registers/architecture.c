@@ -17,6 +17,11 @@ bool cr0_valid(uint64_t cr0)
 	return (!(cr0 & CR0_PG) || (cr0 & CR0_PE)) && (!(cr0 & CR0_NW) || (cr0 & CR0_CD));
 }
 
+bool cr3_valid(uint64_t cr3, uint64_t efer, unsigned bits)
+{
+	return (efer & EFER_LMA) || !(cr3 >> (bits ? bits : PHYSICAL_BITS));
+}
+
 bool rflags_valid(uint64_t rflags)
 {
 	return !(rflags & RFLAGS_RESERVED);
@@ -84,6 +89,10 @@ bool segment_valid(enum segment_use use, const struct hv_segment *segment, bool 
 	uint16_t a = segment->attributes;
 
 	if ((a & SEGMENT_RESERVED) || !address_valid(segment->base, true, cr4))
+		return false;
+	/* A processor has a TR even if it is not present: task_to_kvm(). */
+	if ((use == SEGMENT_USE_TASK || (use == SEGMENT_USE_LOCAL && (a & SEGMENT_PRESENT))) &&
+	    (segment->selector & SELECTOR_TABLE))
 		return false;
 	if (!(a & SEGMENT_PRESENT))
 		return use != SEGMENT_USE_CODE;

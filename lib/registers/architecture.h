@@ -42,9 +42,21 @@
 #define SEGMENT_LONG	   0x2000
 #define SEGMENT_DEFAULT	   0x4000
 
+#define SELECTOR_TABLE	   4 /* of a selector: the descriptor is in the LDT */
+
+/* The most bits that physical addresses have (Intel SDM 3A, 4.1.4). */
+#define PHYSICAL_BITS 52
+
 /* Reserved upper half, paging without protection, and not-write-through with the cache on (Intel
  * SDM 3A, 2.5). */
 bool cr0_valid(uint64_t cr0);
+
+/*
+ * For physical addresses of `bits` bits; 0: not known. In long mode KVM refuses CR3 itself
+ * (kvm_is_valid_sregs()), and knows of bits that are no address; otherwise it does not look, and
+ * the processor then does not enter the guest (AMD APM 2, 15.5.1; Intel SDM 3C, 27.3.1.1).
+ */
+bool cr3_valid(uint64_t cr3, uint64_t efer, unsigned bits);
 
 bool rflags_valid(uint64_t rflags);
 

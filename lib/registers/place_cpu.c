@@ -94,15 +94,21 @@ const struct register_place place_rflags = {.get = get_gpr, .set = set_rflags};
 enum hv_status register_change_sregs(const struct register_access *a,
 				     const struct hv_register_value *value, sregs_change change)
 {
-	struct vtl_cpu *cpu = &register_holder(a)->cpu;
-	struct kvm_sregs *sregs;
+	struct vp_vtl *v = register_holder(a);
+	struct vtl_cpu *cpu = &v->cpu;
+	struct kvm_sregs *sregs, old;
 	int r = vtl_cpu_flush(cpu);
 
 	if (!r)
 		r = vtl_cpu_sregs(cpu, &sregs);
 	if (r)
 		return register_status(a, r);
+	old = *sregs;
 	change(sregs, a, value);
+	if (!cr3_valid(sregs->cr3, sregs->efer, v->lapic.maxphyaddr)) {
+		*sregs = old;
+		return HV_INVALID_REGISTER_VALUE;
+	}
 	vtl_cpu_dirty(cpu, CPU_SREGS);
 	return register_status(a, vtl_cpu_flush(cpu));
 }

@@ -42,7 +42,7 @@ static bool kinds_valid(const struct hv_initial_vp_context *c)
 		{SEGMENT_USE_CODE, &c->cs},  {SEGMENT_USE_STACK, &c->ss},
 		{SEGMENT_USE_DATA, &c->ds},  {SEGMENT_USE_DATA, &c->es},
 		{SEGMENT_USE_BASED, &c->fs}, {SEGMENT_USE_BASED, &c->gs},
-		{SEGMENT_USE_TASK, &c->tr},
+		{SEGMENT_USE_TASK, &c->tr},  {SEGMENT_USE_LOCAL, &c->ldtr},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -82,11 +82,12 @@ static bool addresses_valid(const struct hv_initial_vp_context *c)
 	return address_valid(c->rip, wide && (c->cs.attributes & SEGMENT_LONG), c->cr4);
 }
 
-bool context_valid(const struct hv_initial_vp_context *c, unsigned vtl)
+bool context_valid(const struct hv_initial_vp_context *c, unsigned vtl, unsigned physical_bits)
 {
 	if (vtl && mode_real(c))
 		return false;
-	return control_valid(c) && segments_valid(c) && addresses_valid(c);
+	return control_valid(c) && segments_valid(c) && addresses_valid(c) &&
+	       cr3_valid(c->cr3, efer_with_lma(c->efer, c->cr0), physical_bits);
 }
 
 static void fill_segments(struct kvm_sregs *s, const struct hv_initial_vp_context *c)

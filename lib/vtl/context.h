@@ -9,9 +9,10 @@
 
 /*
  * Could a processor run in this context, in that VTL? Real mode is for VTL0 alone (TLFS vsm.md,
- * "Real Mode"). What depends on the processor model (reserved bits of CR3 and CR4) is left to KVM.
+ * "Real Mode"). physical_bits: of its addresses; 0: not known. What else depends on the processor
+ * model (reserved bits of CR4) is left to KVM.
  */
-bool context_valid(const struct hv_initial_vp_context *c, unsigned vtl);
+bool context_valid(const struct hv_initial_vp_context *c, unsigned vtl, unsigned physical_bits);
 
 /*
  * Writes a valid context to the vCPU, at once. Its local APIC's base and TPR stay. -EINVAL: KVM

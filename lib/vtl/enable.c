@@ -91,7 +91,7 @@ enum hv_status vtl_enable_vp(struct vsm_vcpu *vp, struct vsm_vcpu *target, unsig
 		return HV_ACCESS_DENIED;
 	if (target->enabled_vtls & vtl_bit(vtl))
 		return HV_VTL_ALREADY_ENABLED;
-	if (!context_valid(context, vtl))
+	if (!context_valid(context, vtl, target->vtls[vtl].lapic.maxphyaddr))
 		return HV_INVALID_PARAMETER;
 	/* The vCPU of a VTL that is not enabled has never run: nobody is inside. */
 	r = context_load(&target->vtls[vtl].cpu, context);

@@ -46,7 +46,7 @@ enum hv_status vtl_start_vp(struct vsm_vcpu *vp, struct vsm_vcpu *target, unsign
 		return HV_INVALID_VTL_STATE;
 	if (target == vp || target->started)
 		return HV_INVALID_VP_STATE;
-	if (!context_valid(context, vtl))
+	if (!context_valid(context, vtl, target->vtls[vtl].lapic.maxphyaddr))
 		return HV_INVALID_REGISTER_VALUE;
 	partition_hold_vp(target);
 	status = start(target, vtl, context);

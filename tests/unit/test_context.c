@@ -41,6 +41,9 @@ REFUSAL(cs_64_in_legacy_mode, c->efer = 0)
 REFUSAL(ss_other_ring, c->ss.attributes |= 0x60)
 REFUSAL(tr_is_code, c->tr.attributes = 0x9b)
 REFUSAL(tr_is_ldt, c->tr.attributes = 0x82)
+REFUSAL(tr_in_ldt, c->tr.selector |= 4)
+REFUSAL(ldt_is_task, c->ldtr.attributes = 0x89)
+REFUSAL(ldt_in_ldt, c->ldtr.attributes = 0x82, c->ldtr.selector = 0x2c)
 REFUSAL(rip_not_canonical, c->rip = UINT64_C(1) << 47)
 REFUSAL(gs_not_canonical, c->gs.base = UINT64_C(1) << 63)
 REFUSAL(fs_not_canonical, c->fs.base = UINT64_C(0xffff7fffffffffff))
@@ -65,8 +68,10 @@ static const struct refusal refusals[] = {
 	ROW(ss_other_ring),	 ROW(tr_is_code),
 	ROW(tr_is_ldt),		 ROW(rip_not_canonical),
 	ROW(gs_not_canonical),	 ROW(fs_not_canonical),
-	ROW(gdt_not_canonical),	 ROW(idt_not_canonical),
-	ROW(tr_not_canonical),	 ROW(ldt_not_canonical),
+	ROW(tr_in_ldt),		 ROW(ldt_is_task),
+	ROW(ldt_in_ldt),	 ROW(gdt_not_canonical),
+	ROW(idt_not_canonical),	 ROW(tr_not_canonical),
+	ROW(ldt_not_canonical),
 };
 
 static void impossible_contexts_are_refused(void **state)
@@ -75,9 +80,9 @@ static void impossible_contexts_are_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
 		struct hv_initial_vp_context c = long_mode_context();
 
-		assert_true(context_valid(&c, 1));
+		assert_true(context_valid(&c, 1, 0));
 		refusals[i].spoil(&c);
-		if (context_valid(&c, 1))
+		if (context_valid(&c, 1, 0))
 			fail_msg("accepted: %s", refusals[i].why);
 	}
 }
@@ -104,20 +109,20 @@ static void real_mode_is_for_vtl0(void **state)
 	struct hv_initial_vp_context c = real_mode_context();
 
 	(void)state;
-	assert_true(context_valid(&c, 0));
-	assert_false(context_valid(&c, 1));
-	assert_false(context_valid(&c, 2));
+	assert_true(context_valid(&c, 0, 0));
+	assert_false(context_valid(&c, 1, 0));
+	assert_false(context_valid(&c, 2, 0));
 	c.cs.attributes = 0x93;
-	assert_true(context_valid(&c, 0));
+	assert_true(context_valid(&c, 0, 0));
 	/* Bases need not follow from selectors, and long mode can be prepared. */
 	c.ds.base = 0x123450;
 	c.efer = 0x100;
 	c.ldtr = c.tr = (struct hv_segment){0};
-	assert_true(context_valid(&c, 0));
+	assert_true(context_valid(&c, 0, 0));
 	for (size_t i = 0; i < ARRAY_SIZE(real_refusals); i++) {
 		c = real_mode_context();
 		real_refusals[i].spoil(&c);
-		if (context_valid(&c, 0))
+		if (context_valid(&c, 0, 0))
 			fail_msg("accepted: %s", real_refusals[i].why);
 	}
 }
@@ -127,9 +132,27 @@ static void protected_mode_is_fine(void **state)
 	struct hv_initial_vp_context c = flat_context();
 
 	(void)state;
-	assert_true(context_valid(&c, 1));
+	assert_true(context_valid(&c, 1, 0));
 	c.gs.base = UINT64_C(1) << 32;
-	assert_false(context_valid(&c, 1));
+	assert_false(context_valid(&c, 1, 0));
+}
+
+/* KVM looks at CR3 in long mode only, and the processor always. */
+static void cr3_fits_the_processor(void **state)
+{
+	struct hv_initial_vp_context c = flat_context();
+
+	(void)state;
+	c.cr3 = (UINT64_C(1) << 40) - 1;
+	assert_true(context_valid(&c, 1, 40));
+	c.cr3++;
+	assert_false(context_valid(&c, 1, 40));
+	assert_true(context_valid(&c, 1, 0));
+	c.cr3 = UINT64_C(1) << 52;
+	assert_false(context_valid(&c, 1, 0));
+	c = long_mode_context();
+	c.cr3 |= UINT64_C(1) << 62; /* linear address masking, say */
+	assert_true(context_valid(&c, 1, 40));
 }
 
 /* With five levels of paging, addresses have 57 bits. */
@@ -140,9 +163,9 @@ static void canonical_depends_on_la57(void **state)
 	(void)state;
 	c.rip = UINT64_C(1) << 47;
 	c.cr4 |= 1 << 12;
-	assert_true(context_valid(&c, 1));
+	assert_true(context_valid(&c, 1, 0));
 	c.rip = UINT64_C(1) << 56;
-	assert_false(context_valid(&c, 1));
+	assert_false(context_valid(&c, 1, 0));
 }
 
 static void context_reaches_the_vcpu(void **state)
@@ -225,7 +248,7 @@ static void task_register_is_busy_and_present(void **state)
 	hc_start(&h);
 	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
 		c.tr.attributes = attributes[i];
-		assert_true(context_valid(&c, 1));
+		assert_true(context_valid(&c, 1, 0));
 		assert_int_equal(context_load(hc_cpu(&h, 0, 1), &c), 0);
 		s = fake_vcpu_sregs(h.x.fake, hc_cpu(&h, 0, 1)->fd);
 		assert_int_equal(s->tr.type, 0xb);
@@ -290,7 +313,7 @@ static void kvm_has_the_last_word(void **state)
 	(void)state;
 	hc_start(&h);
 	c.cr4 |= UINT64_C(1) << 40;
-	assert_true(context_valid(&c, 1));
+	assert_true(context_valid(&c, 1, 0));
 	assert_int_equal(context_load(hc_cpu(&h, 0, 1), &c), -EINVAL);
 	assert_int_equal(fake_vcpu_regs(h.x.fake, hc_cpu(&h, 0, 1)->fd)->rip, 0x2001);
 	hc_stop(&h);
@@ -318,6 +341,7 @@ int main(void)
 		cmocka_unit_test(impossible_contexts_are_refused),
 		cmocka_unit_test(protected_mode_is_fine),
 		cmocka_unit_test(real_mode_is_for_vtl0),
+		cmocka_unit_test(cr3_fits_the_processor),
 		cmocka_unit_test(canonical_depends_on_la57),
 		cmocka_unit_test(context_reaches_the_vcpu),
 		cmocka_unit_test(segments_reach_the_vcpu),

@@ -7,6 +7,7 @@ struct row {
 	uint16_t attributes;
 	uint64_t base;
 	bool valid;
+	uint16_t selector;
 };
 
 static const struct row rows[] = {
@@ -35,6 +36,13 @@ static const struct row rows[] = {
 	{HV_REGISTER_TR, 0x8b, 0, true},
 	{HV_REGISTER_TR, 0x81, 0, false}, /* 16 bits, in long mode */
 	{HV_REGISTER_TR, 0x93, 0, false},
+	{HV_REGISTER_TR, 0x89, 0, true, 0x28},
+	{HV_REGISTER_TR, 0x89, 0, false, 0x2c}, /* in the LDT */
+	{HV_REGISTER_TR, 0, 0, false, 0x2c},	/* there is always one */
+	{HV_REGISTER_LDTR, 0x82, 0, true, 0x28},
+	{HV_REGISTER_LDTR, 0x82, 0, false, 0x2c},
+	{HV_REGISTER_LDTR, 0, 0, true, 0x2c},
+	{HV_REGISTER_DS, 0xc093, 0, true, 0x2c},
 };
 
 static void segments_are_what_processors_take(void **state)
@@ -45,8 +53,10 @@ static void segments_are_what_processors_take(void **state)
 	hc_start(&h);
 	hc_enter(&h, 0, 1);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct hv_segment s = {
-			.base = rows[i].base, .limit = 0xfffff, .attributes = rows[i].attributes};
+		struct hv_segment s = {.base = rows[i].base,
+				       .limit = 0xfffff,
+				       .selector = rows[i].selector,
+				       .attributes = rows[i].attributes};
 		struct hv_register_value v;
 
 		memcpy(&v, &s, sizeof(v));
@@ -102,12 +112,41 @@ static void virtual_8086_mode_is_not_set(void **state)
 	hc_stop(&h);
 }
 
+/*
+ * Outside long mode KVM takes any CR3, and kvm_amd then fails to enter the guest. Nor does anything
+ * else leave long mode with such a CR3. What is refused changes nothing.
+ */
+static void cr3_fits_the_processor(void **state)
+{
+	struct kvm_sregs *sregs;
+	struct hc h;
+
+	(void)state;
+	hc_start(&h);
+	hc_enter(&h, 0, 1);
+	fake_vcpu_flat_mode(h.x.fake, hc_cpu(&h, 0, 0)->fd, 0x1000, 0x2000);
+	vtl_cpu_forget(hc_cpu(&h, 0, 0));
+	h.vp[0]->vtls[0].lapic.maxphyaddr = 40;
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_CR3, (UINT64_C(1) << 40) - 4096), HV_SUCCESS);
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_CR3, UINT64_C(1) << 40),
+			 HV_INVALID_REGISTER_VALUE);
+	h.vp[0]->vtls[0].lapic.maxphyaddr = 39;
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_CR4, 0x20), HV_INVALID_REGISTER_VALUE);
+	sregs = hc_sregs(&h, 0, 0);
+	assert_int_equal(sregs->cr3, (UINT64_C(1) << 40) - 4096);
+	assert_int_equal(sregs->cr4, 0);
+	assert_int_equal(fake_vcpu_sregs(h.x.fake, hc_cpu(&h, 0, 0)->fd)->cr4, 0);
+	assert_int_equal(set(&h, VTL(0), HV_REGISTER_CR3, 0x1000), HV_SUCCESS);
+	hc_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_are_what_processors_take),
 		cmocka_unit_test(limits_fit_their_granularity),
 		cmocka_unit_test(virtual_8086_mode_is_not_set),
+		cmocka_unit_test(cr3_fits_the_processor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
