@@ -33,7 +33,6 @@ static struct {
 
 static uint64_t output[PAGE_SIZE / sizeof(uint64_t)] PAGE_ALIGNED;
 static uint8_t target[PAGE_SIZE] PAGE_ALIGNED; /* what VTL1 lets VTL0 only read */
-static const uint8_t xmm[2][16] = {{1}, {2}};  /* what each VTL puts into an SSE register */
 static volatile uint64_t store_tsc;
 static volatile bool announced;
 
@@ -60,7 +59,11 @@ static void begin_vtl1_loop(void)
 	vtl_call(&none);
 }
 
-/* VTL1's loop leaves all registers but RCX alone. */
+/*
+ * The loops of both VTLs keep what they need in registers, which VTLs share: as the floor's, they
+ * touch no memory of their own but their code, and the stack for the call. RBX counts, RSI is not 0
+ * to change an SSE register, RDI and RDX have the entries. Only RCX changes.
+ */
 static void run_calls(void)
 {
 	uint32_t n = (uint32_t)mailbox.count;
@@ -69,17 +72,16 @@ static void run_calls(void)
 	begin_vtl1_loop();
 	start = rdtsc();
 	if (n)
-		__asm__ volatile(
-			"1:	cmpl	$0, %[fp]\n"
-			"	je	2f\n"
-			"	movdqu	%[own], %%xmm1\n"
-			"2:	xor	%%ecx, %%ecx\n"
-			"	call	*%[entry]\n"
-			"	dec	%[n]\n"
-			"	jnz	1b"
-			: [n] "+b"(n)
-			: [entry] "m"(hv_vtl_call_entry), [fp] "m"(mailbox.fp), [own] "m"(xmm[0])
-			: "rcx", "memory", "cc");
+		__asm__ volatile("1:	test	%%esi, %%esi\n"
+				 "	jz	2f\n"
+				 "	pcmpeqd	%%xmm1, %%xmm1\n"
+				 "2:	xor	%%ecx, %%ecx\n"
+				 "	call	*%%rdi\n"
+				 "	dec	%%ebx\n"
+				 "	jnz	1b"
+				 : "+b"(n)
+				 : "S"(mailbox.fp), "D"(hv_vtl_call_entry), "d"(hv_vtl_return_entry)
+				 : "rcx", "memory", "cc");
 	mailbox.ticks = rdtsc() - start;
 	end_vtl1_loop();
 }
@@ -182,20 +184,25 @@ void vtl_on_start(void)
 	CHECK_EQUAL(HV_STATUS(hv_protect(target, 1, HV_R | HV_X)), HV_SUCCESS);
 }
 
-/* A VTL return is a call that comes back when VTL1 is entered again. */
+/*
+ * A VTL return is a call that comes back when VTL1 is entered again: the first time with the
+ * registers of run_calls(), the last time with a count of 0.
+ */
 static void answer_calls(void)
 {
-	__asm__ volatile("1:	cmpl	$0, %[fp]\n"
-			 "	je	2f\n"
-			 "	movdqu	%[own], %%xmm1\n"
+	void *entry = hv_vtl_return_entry;
+
+	__asm__ volatile("	jmp	2f\n"
+			 "1:	test	%%esi, %%esi\n"
+			 "	jz	2f\n"
+			 "	pxor	%%xmm1, %%xmm1\n"
 			 "2:	mov	$1, %%ecx\n"
-			 "	call	*%[entry]\n"
-			 "	cmpl	%[calls], %[op]\n"
-			 "	je	1b"
+			 "	call	*%%rdx\n"
+			 "	test	%%ebx, %%ebx\n"
+			 "	jnz	1b"
+			 : "+d"(entry)
 			 :
-			 : [entry] "m"(hv_vtl_return_entry), [fp] "m"(mailbox.fp),
-			   [op] "m"(mailbox.op), [own] "m"(xmm[1]), [calls] "i"(MAILBOX_CALLS)
-			 : "rax", "rcx", "rdx", "rbx", SHARED_REGISTERS, "memory", "cc");
+			 : "rax", "rcx", "rbx", SHARED_REGISTERS, "memory", "cc");
 }
 
 /* Back to VTL0; the TSC when VTL1 is next entered. */
