@@ -257,9 +257,8 @@ struct retired_fragment {
 	uint8_t old[8]; /* what memory held when the store was taken back */
 };
 
-/* The restorable state around a store KVM has already retired. */
+/* The restorable state around a store KVM has already retired, good while `store_waits`. */
 struct retired_store {
-	bool armed;
 	struct kvm_regs before; /* as shown to the higher VTL */
 	struct kvm_regs after;	/* as KVM left them */
 	struct violation shown;

@@ -199,7 +199,7 @@ static int collect(struct vsm_vcpu *vp, const struct viewer *w, struct retired_s
 static int take_back_store(struct vsm_vcpu *vp, struct viewer *w, struct violation *v)
 {
 	struct vp_vtl *active = vcpu_active(vp);
-	struct retired_store *store = &active->retired;
+	struct retired_store *store = &vcpu_rare(vp)->retired;
 	struct kvm_regs *regs;
 	int r = collect(vp, w, store);
 
@@ -213,7 +213,7 @@ static int take_back_store(struct vsm_vcpu *vp, struct viewer *w, struct violati
 	*regs = store->before;
 	vtl_cpu_dirty(&active->cpu, CPU_REGS);
 	store->shown = *v;
-	store->armed = v->setter;
+	active->store_waits = v->setter;
 	return 0;
 }
 

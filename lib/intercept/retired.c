@@ -196,7 +196,7 @@ static void finish_registers(struct kvm_regs *regs, const struct retired_store *
 int intercept_resume(struct vsm_vcpu *vp, struct violation *v)
 {
 	struct vp_vtl *active = vcpu_active(vp);
-	struct retired_store *store = &active->retired;
+	struct retired_store *store = &vcpu_rare(vp)->retired;
 	const struct memory *m = &vp->partition->memory;
 	struct kvm_vcpu_events *events;
 	struct kvm_regs *regs;
@@ -205,19 +205,19 @@ int intercept_resume(struct vsm_vcpu *vp, struct violation *v)
 	int r;
 
 	memset(v, 0, sizeof(*v));
-	if (!store->armed)
+	if (!active->store_waits)
 		return 0;
 	r = vtl_cpu_regs(&active->cpu, &regs);
 	if (!r)
 		r = vtl_cpu_events(&active->cpu, &events);
 	if (r)
 		return r;
-	store->armed = false;
+	active->store_waits = false;
 	if (!unchanged(store, regs) || events->exception.injected || events->exception.pending)
 		return 0;
 	store->shown.setter = forbidden(m, vp->active_vtl, store, &gpa, &possible);
 	if (store->shown.setter) {
-		store->armed = true;
+		active->store_waits = true;
 		store->shown.gpa = gpa;
 		*v = store->shown;
 		return 0;

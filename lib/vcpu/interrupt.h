@@ -32,7 +32,7 @@ _Static_assert(STIMER_NONE == UINT64_MAX, "interrupt_vtl_busy() takes it for all
 static inline uint64_t interrupt_vtl_busy(const struct vp_vtl *v)
 {
 	uint64_t busy = v->entry_pending | v->halted | v->tlb_wait.waits | v->suspended |
-			v->retired.armed | v->ahead;
+			v->store_waits | v->ahead;
 	uint64_t never = STIMER_NONE;
 
 	for (unsigned i = 0; i < STIMER_COUNT; i++)

@@ -112,7 +112,7 @@ static int before_guest(struct vsm_vcpu *vp)
 	struct violation v = {0};
 	int r;
 
-	if (vcpu_active(vp)->retired.armed) {
+	if (vcpu_active(vp)->store_waits) {
 		r = intercept_resume(vp, &v);
 		if (r)
 			return r;

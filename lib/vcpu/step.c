@@ -59,10 +59,8 @@ static int set_stepping(struct vsm_vcpu *vp, const struct kvm_guest_debug *debug
 }
 
 /* The same instruction again with the same pages, although they were open: it would never end. */
-static bool no_progress(const struct vp_vtl *v, uint64_t rip, const struct violation *now)
+static bool no_progress(const struct page_step *last, uint64_t rip, const struct violation *now)
 {
-	const struct page_step *last = &v->step;
-
 	return last->failed && last->rip == rip && last->open_count == now->open_count &&
 	       !memcmp(last->open, now->open, now->open_count * sizeof(now->open[0]));
 }
@@ -84,7 +82,7 @@ static int keep_page(struct vsm_vcpu *vp, unsigned slot, const struct violation_
 		return 0;
 	r = host_read(&p->memory, vtl, gpa_of_page(o->page), p->kept[slot], VSM_PAGE_SIZE);
 	if (!r)
-		vcpu_active(vp)->step.kept |= 1u << slot;
+		vcpu_rare(vp)->step.kept |= 1u << slot;
 	return r;
 }
 
@@ -92,7 +90,7 @@ static int keep_page(struct vsm_vcpu *vp, unsigned slot, const struct violation_
 static bool undo_writes(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
-	struct page_step *step = &vcpu_active(vp)->step;
+	struct page_step *step = &vcpu_rare(vp)->step;
 	bool undone = false;
 
 	for (unsigned i = 0; i < step->open_count; i++) {
@@ -138,13 +136,14 @@ static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 int step_access(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct vp_vtl *active = vcpu_active(vp);
+	struct page_step *step = &vcpu_rare(vp)->step;
 	struct violation now = *v;
 	struct kvm_regs *regs;
 	int r = vtl_cpu_regs(&active->cpu, &regs);
 
 	if (r)
 		return r;
-	if (!v->delivers && no_progress(active, regs->rip, v))
+	if (!v->delivers && no_progress(step, regs->rip, v))
 		return violation_refuse(vp, &now);
 	if (!take_stepper(vp))
 		return EXIT_RESUME;
@@ -153,11 +152,11 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v)
 		r = intercept_locate(vp, &now);
 	}
 	if (!r && now.allowed_here) {
-		active->step.rip = regs->rip;
-		active->step.tf = regs->rflags & CPU_RFLAGS_TF;
-		active->step.kept = 0;
-		active->step.open_count = now.open_count;
-		memcpy(active->step.open, now.open, sizeof(now.open));
+		step->rip = regs->rip;
+		step->tf = regs->rflags & CPU_RFLAGS_TF;
+		step->kept = 0;
+		step->open_count = now.open_count;
+		memcpy(step->open, now.open, sizeof(now.open));
 		r = now.delivers ? window_deliver(vp, &now) : open_and_step(vp, &now);
 	}
 	if (!active->stepping)
@@ -180,7 +179,7 @@ static int give_back_tf(struct vsm_vcpu *vp)
 	struct kvm_regs *regs;
 	int r;
 
-	if (!vcpu_active(vp)->step.tf)
+	if (!vcpu_rare(vp)->step.tf)
 		return 0;
 	r = vtl_cpu_regs(cpu, &regs);
 	if (r)
@@ -198,7 +197,7 @@ static int stop(struct vsm_vcpu *vp, bool failed, bool *undone)
 	*undone = undo_writes(vp);
 	if (r)
 		return partition_die(p, "closing a stepped page failed");
-	vcpu_active(vp)->step.failed = failed;
+	vcpu_rare(vp)->step.failed = failed;
 	give_up_stepper(vp);
 	r = set_stepping(vp, &(struct kvm_guest_debug){.control = 0});
 	return r ? r : give_back_tf(vp);
@@ -249,7 +248,7 @@ int exit_debug(struct vsm_vcpu *vp)
 		return r;
 	if (undone)
 		return violation_refuse(vp, &v);
-	return vcpu_active(vp)->step.tf ? trap_guest(vp) : EXIT_RESUME;
+	return vcpu_rare(vp)->step.tf ? trap_guest(vp) : EXIT_RESUME;
 }
 
 /*

@@ -50,6 +50,7 @@ struct vp_vtl {
 	bool stepping;	    /* a legal access is being single-stepped */
 	bool suspended;	    /* HvRegisterExplicitSuspend */
 	bool ahead;	    /* an interrupt is queued in KVM: violation_ahead() */
+	bool store_waits;   /* vp_vtl_rare's `retired` is to be finished or shown again */
 	bool halted;	    /* behind a HLT, at halt_rip: interrupt.c */
 	uint64_t halt_rip;
 	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */
@@ -66,9 +67,13 @@ struct vp_vtl {
 	struct kvm_debugregs debugregs;
 
 	/* Of the rest little or nothing is looked at in passing. */
+	struct synic synic;
+};
+
+/* What is only looked at in the course of an intercept: much, and not among what is at each exit. */
+struct vp_vtl_rare {
 	struct retired_store retired;
 	struct page_step step;
-	struct synic synic;
 };
 
 /* MSRs that are not 0 after a processor's reset, as KVM made them. */
@@ -132,16 +137,25 @@ struct vsm_vcpu {
 
 	struct vsm_vcpu_stats stats;
 
-	/* Near the end: VTL0's begins where most of what is looked at at each exit ends. */
+	/* With what VTL0 and VTL1 have looked at at each exit ends the struct's first page. */
 	struct vp_vtl vtls[VSM_VTL_COUNT];
+	struct vp_vtl_rare rare[VSM_VTL_COUNT];
 
 	/* dispatch.c: of the hypercall it makes, if they are large */
 	struct hypercall_parameters parameters;
 };
 
+_Static_assert(offsetof(struct vsm_vcpu, vtls[1].synic) <= VSM_PAGE_SIZE,
+	       "two VTLs' switches look at one page");
+
 static inline struct vp_vtl *vcpu_active(struct vsm_vcpu *vp)
 {
 	return &vp->vtls[vp->active_vtl];
+}
+
+static inline struct vp_vtl_rare *vcpu_rare(struct vsm_vcpu *vp)
+{
+	return &vp->rare[vp->active_vtl];
 }
 
 #endif

@@ -136,6 +136,7 @@ static void forget(struct vsm_vcpu *vp, unsigned vtl)
 
 	/* A kick, which takes no lock, finds `cpu` whole. */
 	memset((uint8_t *)v + sizeof(v->cpu), 0, sizeof(*v) - sizeof(v->cpu));
+	memset(&vp->rare[vtl], 0, sizeof(vp->rare[vtl]));
 	v->cpu.unfinished = false;
 	v->synic = synic;
 	v->assist_page = assist_page;

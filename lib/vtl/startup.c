@@ -103,7 +103,7 @@ static int forget_past(struct vp_vtl *v)
 	events->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
 	vtl_cpu_dirty(&v->cpu, CPU_EVENTS);
 	v->halted = false;
-	v->retired.armed = false;
+	v->store_waits = false;
 	return 0;
 }
 

@@ -632,7 +632,7 @@ static void test_nothing_waits(void **state)
 		WAITS(v->halted, true);
 		WAITS(v->tlb_wait.waits, true);
 		WAITS(v->suspended, true);
-		WAITS(v->retired.armed, true);
+		WAITS(v->store_waits, true);
 		WAITS(v->ahead, true);
 		WAITS(v->lapic.events, LAPIC_EVENT_NMI);
 		WAITS(v->lapic.tsc_deadline, 1);

@@ -231,7 +231,7 @@ static struct violation store_to_read_only(struct scene *s, const uint8_t *insn)
 	assert_int_equal(v.gva.addr, DATA);
 	assert_int_equal(scene_regs(s)->rip, CODE);
 	assert_int_equal(memory_at(s, DATA), 0);
-	assert_true(vcpu_active(&s->vp)->retired.armed);
+	assert_true(vcpu_active(&s->vp)->store_waits);
 	return v;
 }
 
@@ -242,7 +242,7 @@ static void resume(struct scene *s, uint8_t setter, bool armed, uint64_t rip)
 	memset(&v, 0xff, sizeof(v));
 	assert_int_equal(intercept_resume(&s->vp, &v), 0);
 	assert_int_equal(v.setter, setter);
-	assert_int_equal(vcpu_active(&s->vp)->retired.armed, armed);
+	assert_int_equal(vcpu_active(&s->vp)->store_waits, armed);
 	assert_int_equal(scene_regs(s)->rip, rip);
 }
 
@@ -269,7 +269,7 @@ static void test_store_still_forbidden(void **state)
 
 	assert_int_equal(intercept_resume(&s->vp, &again), 0);
 	assert_memory_equal(&first, &again, sizeof(first));
-	assert_true(vcpu_active(&s->vp)->retired.armed);
+	assert_true(vcpu_active(&s->vp)->store_waits);
 	assert_int_equal(scene_regs(s)->rip, CODE);
 	assert_int_equal(memory_at(s, DATA), 0);
 	scene_limit(s, DATA, PROT_ALL);
@@ -488,7 +488,7 @@ static void test_wide_store(void **state)
 	scene_limit(s, DATA, READ_ONLY);
 	v = run_to_mmio(s, &step);
 	assert_violation(&v, MEM_WRITE, DATA, store_vector, 3);
-	assert_int_equal(vcpu_active(&s->vp)->retired.fragment_count, 2);
+	assert_int_equal(vcpu_rare(&s->vp)->retired.fragment_count, 2);
 	scene_limit(s, DATA, PROT_ALL);
 	resume(s, 0, false, CODE + 3);
 	assert_memory_equal(s->x.mem + DATA, pattern, 16);
@@ -521,7 +521,7 @@ static void test_crossing_store(void **state)
 	/* Half allowed is not allowed. */
 	scene_limit(s, DATA, PROT_ALL);
 	resume(s, 1, true, CODE);
-	assert_int_equal(vcpu_active(&s->vp)->retired.shown.gpa.addr, FREE);
+	assert_int_equal(vcpu_rare(&s->vp)->retired.shown.gpa.addr, FREE);
 	assert_int_equal(s->x.mem[DATA + 0xffb], 0);
 	scene_limit(s, FREE, PROT_ALL);
 	resume(s, 0, false, CODE + 3);
@@ -621,7 +621,7 @@ static void test_served_store(void **state)
 	v = run_to_mmio(s, &store_step);
 	assert_served(&v);
 	assert_int_equal(memory_at(s, DATA), 0x42);
-	assert_false(vcpu_active(&s->vp)->retired.armed);
+	assert_false(vcpu_active(&s->vp)->store_waits);
 	settle(s);
 }
 
@@ -665,7 +665,7 @@ static void test_overlay(void **state)
 	assert_int_equal(v.setter, 0);
 	assert_true(v.overlay);
 	assert_int_equal(scene_regs(s)->rip, CODE);
-	assert_false(vcpu_active(&s->vp)->retired.armed);
+	assert_false(vcpu_active(&s->vp)->store_waits);
 	settle(s);
 }
 
@@ -711,7 +711,7 @@ static void test_store_errors(void **state)
 	assert_int_equal(scene_run(s), 0);
 	fake_kvm_fail(s->x.fake, FAKE_OP_run, 1, EIO);
 	assert_int_equal(intercept_mmio(&s->vp, &v), -EIO);
-	assert_false(vcpu_active(&s->vp)->retired.armed);
+	assert_false(vcpu_active(&s->vp)->store_waits);
 	settle(s);
 }
 
@@ -723,7 +723,7 @@ static void test_resume_errors(void **state)
 	store_to_read_only(s, store_rcx);
 	fake_kvm_fail(s->x.fake, FAKE_OP_get_vcpu_events, 1, EIO);
 	assert_int_equal(intercept_resume(&s->vp, &v), -EIO);
-	assert_true(vcpu_active(&s->vp)->retired.armed);
+	assert_true(vcpu_active(&s->vp)->store_waits);
 	scene_limit(s, DATA, PROT_ALL);
 	resume(s, 0, false, CODE + 3);
 	settle(s);

@@ -68,9 +68,9 @@ static void set_inside(struct hc *h, unsigned vp, unsigned vtl)
 	v->halt_rip = 0x1000;
 	v->vina_asserted = true;
 	memset(v->vina_irr, 0xff, sizeof(v->vina_irr));
-	v->retired.armed = true;
-	v->step.failed = true;
-	v->step.rip = 0x1000;
+	v->store_waits = true;
+	h->vp[vp]->rare[vtl].step.failed = true;
+	h->vp[vp]->rare[vtl].step.rip = 0x1000;
 	tlb_wait(h->vp[vp], 0x1000);
 	v->tlb_wait.waits = true;
 	if (vtl)
@@ -119,10 +119,12 @@ static void same_synic(const struct synic *a, const struct synic *b)
 }
 
 /* All there is but what was made with the VP, which differs by nature. */
-static void same_vtl(const struct vp_vtl *a, const struct vp_vtl *b)
+static void same_vtl(const struct vsm_vcpu *used, const struct vsm_vcpu *new, unsigned vtl)
 {
+	const struct vp_vtl *a = &used->vtls[vtl], *b = &new->vtls[vtl];
 	struct vp_vtl x, y;
 
+	assert_memory_equal(&used->rare[vtl], &new->rare[vtl], sizeof(used->rare[vtl]));
 	same_synic(&a->synic, &b->synic);
 	assert_int_equal(a->assist_page->enabled, b->assist_page->enabled);
 	assert_int_equal(a->cpu.unfinished, b->cpu.unfinished);
@@ -207,7 +209,7 @@ static void same_vp(struct hc *a, struct hc *b, unsigned vp)
 	assert_int_equal(a->vp[vp]->started, b->vp[vp]->started);
 	assert_false(a->vp[vp]->nudged);
 	for (unsigned vtl = 0; vtl < VTLS; vtl++) {
-		same_vtl(&a->vp[vp]->vtls[vtl], &b->vp[vp]->vtls[vtl]);
+		same_vtl(a->vp[vp], b->vp[vp], vtl);
 		same_registers(a, b, vp, vtl, true);
 	}
 }
@@ -267,7 +269,7 @@ static void a_vp(void **state)
 	assert_int_equal(used.vp[0]->enabled_vtls, 7);
 	assert_int_equal(used.vp[0]->active_vtl, 2);
 	for (unsigned vtl = 0; vtl < VTLS; vtl++)
-		same_vtl(&used.vp[1]->vtls[vtl], &new.vp[1]->vtls[vtl]);
+		same_vtl(used.vp[1], new.vp[1], vtl);
 	/* Only the second VP's lock on it is gone. */
 	assert_ptr_equal(before.inhibitor[0], used.vp[1]);
 	before.inhibitor[0] = NULL;
@@ -289,7 +291,7 @@ static void a_vtl(void **state)
 	hc_start(&new);
 	set_everything(&used);
 	assert_int_equal(vtl_disable_vp(used.vp[0], used.vp[1], 1), HV_SUCCESS);
-	same_vtl(&used.vp[1]->vtls[1], &new.vp[1]->vtls[1]);
+	same_vtl(used.vp[1], new.vp[1], 1);
 	same_registers(&used, &new, 1, 1, false);
 	assert_true(used.vp[1]->vtls[1].cpu.flush_tlb);
 	assert_int_equal(vtl_enable_vp(used.vp[0], used.vp[1], 1, &c), HV_SUCCESS);
