@@ -48,7 +48,7 @@ struct hypercall_call {
 	struct vsm_vcpu *vp; /* the caller */
 	struct vsm_partition *partition;
 	unsigned vtl;		     /* the caller's */
-	struct vtl_cpu *cpu;	     /* the caller's */
+	struct vp_vtl *caller;	     /* its VTL of the VP */
 	const struct kvm_regs *regs; /* its registers, as they are until the call is checked */
 	const struct hypercall_info *info;
 

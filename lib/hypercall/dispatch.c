@@ -20,7 +20,7 @@
 static int put_value(struct hypercall_call *c, size_t offset, uint64_t value)
 {
 	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(c->cpu, &regs);
+	int r = vtl_cpu_regs(&c->caller->cpu, &regs);
 
 	if (r)
 		return r;
@@ -30,7 +30,7 @@ static int put_value(struct hypercall_call *c, size_t offset, uint64_t value)
 		regs->rax = (uint32_t)value;
 		regs->rdx = value >> 32;
 	}
-	vtl_cpu_dirty(c->cpu, CPU_REGS);
+	vtl_cpu_dirty(&c->caller->cpu, CPU_REGS);
 	return 0;
 }
 
@@ -72,7 +72,7 @@ static int parameters_failed(struct hypercall_call *c, struct hypercall_result *
 static int vtl_switch(struct hypercall_call *c, struct hypercall_result *result)
 {
 	struct kvm_regs *regs;
-	int r = vtl_cpu_regs(c->cpu, &regs);
+	int r = vtl_cpu_regs(&c->caller->cpu, &regs);
 
 	if (r)
 		return r;

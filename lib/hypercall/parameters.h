@@ -18,15 +18,15 @@ int parameters_put_fast(struct hypercall_call *c, uint32_t first, uint32_t end);
 static inline int hypercall_get_input(struct hypercall_call *c, struct access_fault *fault)
 {
 	const struct memory *m = &c->partition->memory;
-	struct vp_vtl *v = &c->vp->vtls[c->vtl];
 	int r = 0;
 
 	if (c->fast)
 		return parameters_get_fast(c);
 	if (c->input_size)
-		r = block_read(m, c->vtl, c->input_gpa, c->input, c->input_size, &v->input, fault);
+		r = block_read(m, c->vtl, c->input_gpa, c->input, c->input_size, &c->caller->input,
+			       fault);
 	if (!r && c->output_size)
-		r = block_check(m, c->vtl, c->output_gpa, MEM_WRITE, &v->output, fault);
+		r = block_check(m, c->vtl, c->output_gpa, MEM_WRITE, &c->caller->output, fault);
 	return r;
 }
 
@@ -39,7 +39,7 @@ static inline int hypercall_put_output(struct hypercall_call *c, uint32_t first,
 	if (c->fast)
 		return parameters_put_fast(c, first, end);
 	return block_write(&c->partition->memory, c->vtl, gpa_from(c->output_gpa.addr + first),
-			   c->output + first, end - first, &c->vp->vtls[c->vtl].output, fault);
+			   c->output + first, end - first, &c->caller->output, fault);
 }
 
 #endif

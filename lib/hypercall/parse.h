@@ -15,15 +15,15 @@ static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
 {
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
-	int r;
+	unsigned vtl = vp->active_vtl;
+	int r = vtl_cpu_state(&vp->vtls[vtl].cpu, &regs, &sregs);
 
-	c->cpu = &vcpu_active(vp)->cpu;
-	r = vtl_cpu_state(c->cpu, &regs, &sregs);
 	if (r)
 		return r;
 	c->vp = vp;
 	c->partition = vp->partition;
-	c->vtl = vp->active_vtl;
+	c->vtl = vtl;
+	c->caller = &vp->vtls[vtl];
 	c->mode64 = cpu_64bit(sregs);
 	c->control = c->mode64 ? regs->rcx : hypercall_pair(regs->rdx, regs->rax);
 	c->regs = regs;

@@ -10,12 +10,8 @@ static void remember(const struct memory *m, unsigned vtl, struct code_walk *c,
 {
 	if (!(s->efer & CPU_EFER_LMA) || !at->table_count)
 		return;
-	*c = (struct code_walk){.cr0 = s->cr0,
-				.cr3 = s->cr3,
-				.cr4 = s->cr4,
-				.efer = s->efer,
-				.page = page,
-				.changes = m->changes};
+	*c = (struct code_walk){
+		.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .page = page};
 	for (unsigned i = 0; i < WALK_LEVELS; i++) {
 		const struct walk_table *t = &at->tables[i % at->table_count];
 
@@ -24,7 +20,7 @@ static void remember(const struct memory *m, unsigned vtl, struct code_walk *c,
 		if (!c->tables[i].at)
 			return;
 	}
-	c->known = true;
+	c->changes = m->changes;
 }
 
 bool code_page_walk(struct vsm_vcpu *vp, const struct kvm_sregs *sregs, gva_t rip)
@@ -36,7 +32,7 @@ bool code_page_walk(struct vsm_vcpu *vp, const struct kvm_sregs *sregs, gva_t ri
 	struct access_fault fault;
 	struct walk_result at;
 
-	c->known = false;
+	c->changes = 0;
 	if (walk(&p->memory, vtl, sregs, rip, MEM_EXECUTE, false, &at, &fault) ||
 	    overlay_at(&p->memory, vtl, gpa_page(at.gpa)) != p->vtls[vtl].hypercall_page)
 		return false;

@@ -15,10 +15,9 @@ struct vsm_vcpu;
  * guest that changes its tables changes an entry.
  */
 struct code_walk {
-	bool known;
 	uint64_t cr0, cr3, cr4, efer;
-	uint64_t page; /* linear */
-	uint64_t changes;
+	uint64_t page;	  /* linear */
+	uint64_t changes; /* 0, which memory's never are: nothing is known */
 	/* Where the walk had fewer tables than there can be, some are here twice. */
 	struct {
 		const uint64_t *at;
@@ -41,7 +40,7 @@ static inline bool code_walk_holds(const struct code_walk *c, const struct memor
 			   (c->cr0 ^ s->cr0) | (c->cr3 ^ s->cr3) | (c->cr4 ^ s->cr4) |
 			   (c->efer ^ s->efer);
 
-	if (!c->known || changes)
+	if (changes)
 		return false;
 	return !(code_walk_change(c, 0) | code_walk_change(c, 1) | code_walk_change(c, 2) |
 		 code_walk_change(c, 3) | code_walk_change(c, 4));

@@ -20,6 +20,7 @@
 #include "vcpu/vcpu.h"
 
 struct caller {
+	struct vp_vtl *vtl;
 	struct vtl_cpu *cpu;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
@@ -35,7 +36,7 @@ static enum hypercall_entry find_entry(struct vsm_vcpu *vp, struct caller *c)
 
 	if (!cpu_protected(c->sregs) || cpu_cpl(c->sregs))
 		return HYPERCALL_ENTRY_NONE;
-	if (!code_walk_holds(&vcpu_active(vp)->code, &vp->partition->memory, c->sregs, rip) &&
+	if (!code_walk_holds(&c->vtl->code, &vp->partition->memory, c->sregs, rip) &&
 	    !code_page_walk(vp, c->sregs, rip))
 		return HYPERCALL_ENTRY_NONE;
 	offset = (unsigned)(rip.addr & VSM_PAGE_MASK);
@@ -146,7 +147,8 @@ static inline int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 
 RUN_PATH int exit_hypercall(struct vsm_vcpu *vp)
 {
-	struct caller c = {.cpu = &vcpu_active(vp)->cpu};
+	struct vp_vtl *v = vcpu_active(vp);
+	struct caller c = {.vtl = v, .cpu = &v->cpu};
 	int r = vtl_cpu_state(c.cpu, &c.regs, &c.sregs);
 	enum hypercall_entry entry;
 
