@@ -26,7 +26,7 @@ enum vsm_topology {
 /* How a VTL's view is expressed to KVM. */
 enum vsm_enforcement {
 	VSM_ENFORCEMENT_DEFAULT = 0, /* the library's choice: alias */
-	VSM_ENFORCEMENT_SLOTS,	     /* KVM_MEM_READONLY and absent memslots */
+	VSM_ENFORCEMENT_SLOTS,	     /* memslots of a read-only and of a closed mapping */
 	VSM_ENFORCEMENT_ALIAS,	     /* a host mapping per VTL, protected with mprotect */
 };
 

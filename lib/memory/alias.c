@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mappings of guest memory whose protections are a VTL's: with enforcement `alias` one for its
- * vCPUs, and with any one for devices if the VMM asked for it (device.c). */
+ * vCPUs, and with any one for devices if the VMM asked for it (device.c). With `slots` those that
+ * slots of closed and read-only pages show. */
 #include "memory/mapping.h"
 
 #include <errno.h>
@@ -30,16 +31,16 @@ static int protect(const struct memory *m, uint8_t *base, const struct memory_re
 					    (size_t)((end - first) << VSM_PAGE_SHIFT), prot);
 }
 
-static int map_closed(const struct memory *m, const struct memory_region *r, void **at)
+static int map_as(const struct memory *m, const struct memory_region *r, enum kvm_map_prot prot,
+		  void **at)
 {
-	return m->host->ops->map_memory(m->host, r->fd, r->offset, region_bytes(r), KVM_MAP_NONE,
-					NULL, at);
+	return m->host->ops->map_memory(m->host, r->fd, r->offset, region_bytes(r), prot, NULL, at);
 }
 
 int alias_map_devices(const struct memory *m, unsigned vtl, struct memory_region *r)
 {
 	void *at;
-	int error = map_closed(m, r, &at);
+	int error = map_as(m, r, KVM_MAP_NONE, &at);
 
 	if (!error)
 		r->device[vtl] = at;
@@ -53,28 +54,65 @@ void alias_unmap_devices(const struct memory *m, unsigned vtl, struct memory_reg
 	r->device[vtl] = NULL;
 }
 
-int alias_map_region(const struct memory *m, struct memory_region *r)
+/*
+ * What slots show of pages that are less than open: the same memory, in mappings that are closed
+ * and read-only for good. KVM fails with EFAULT at those, as with `alias`; a missing or read-only
+ * slot would have its emulator take over, which knows too little (docs/intercepts.md).
+ */
+static void unmap_guards(const struct memory *m, struct memory_region *r)
 {
-	for (unsigned vtl = 0; vtl < m->vtl_count; vtl++) {
+	for (enum kvm_map_prot prot = KVM_MAP_NONE; prot <= KVM_MAP_READ; prot++) {
+		if (r->guard[prot])
+			m->host->ops->unmap_memory(m->host, r->guard[prot], region_bytes(r));
+		r->guard[prot] = NULL;
+	}
+}
+
+static int map_guards(const struct memory *m, struct memory_region *r)
+{
+	int error = 0;
+
+	for (enum kvm_map_prot prot = KVM_MAP_NONE; prot <= KVM_MAP_READ && !error; prot++) {
+		void *at;
+
+		error = map_as(m, r, prot, &at);
+		if (!error)
+			r->guard[prot] = at;
+	}
+	return error;
+}
+
+static int map_aliases(const struct memory *m, struct memory_region *r)
+{
+	int error = 0;
+
+	for (unsigned vtl = 0; vtl < m->vtl_count && !error; vtl++) {
 		void *at = r->host;
-		int error = 0;
 
 		if (m->enforcement == VSM_ENFORCEMENT_ALIAS)
-			error = map_closed(m, r, &at);
+			error = map_as(m, r, KVM_MAP_NONE, &at);
 		if (!error)
 			r->alias[vtl] = at;
 		if (!error && m->device_view[vtl])
 			error = alias_map_devices(m, vtl, r);
-		if (error) {
-			alias_unmap_region(m, r);
-			return error;
-		}
 	}
-	return 0;
+	return error;
+}
+
+int alias_map_region(const struct memory *m, struct memory_region *r)
+{
+	int error = m->enforcement == VSM_ENFORCEMENT_SLOTS ? map_guards(m, r) : 0;
+
+	if (!error)
+		error = map_aliases(m, r);
+	if (error)
+		alias_unmap_region(m, r);
+	return error;
 }
 
 void alias_unmap_region(const struct memory *m, struct memory_region *r)
 {
+	unmap_guards(m, r);
 	for (unsigned vtl = 0; vtl < VSM_VTL_COUNT; vtl++) {
 		if (r->alias[vtl] && r->alias[vtl] != r->host)
 			m->host->ops->unmap_memory(m->host, r->alias[vtl], region_bytes(r));

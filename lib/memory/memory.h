@@ -40,6 +40,7 @@ struct memory_region {
 	bool read_only;			/* ROM: no VTL can write it */
 	uint8_t *host;			/* the library's own mapping, never protected */
 	uint8_t *alias[VSM_VTL_COUNT];	/* per-VTL mapping; with `slots` all equal `host` */
+	uint8_t *guard[2];		/* with `slots`: of KVM_MAP_NONE and _READ, for their slots */
 	uint8_t *device[VSM_VTL_COUNT]; /* the same for devices; NULL until asked for */
 };
 

@@ -176,6 +176,15 @@ static void show_shut(const struct memory *m, unsigned vtl, struct run *run)
 	run->source = m->dead;
 }
 
+/* RAM that is less than open: the mapping says so, not the slot. */
+static void show_guard(const struct memory_region *r, struct run *run)
+{
+	if (run->prot == KVM_MAP_READ_WRITE)
+		return;
+	run->host = region_host(r, r->guard[run->prot], run->first);
+	run->prot = KVM_MAP_READ_WRITE;
+}
+
 static struct run overlay_run(const struct memory *m, unsigned vtl, const struct limits_state *s,
 			      const struct overlay *o)
 {
@@ -199,8 +208,10 @@ static struct run region_run(const struct memory *m, unsigned vtl, const struct 
 	} else {
 		run.prot = KVM_MAP_READ_WRITE;
 	}
-	if (m->enforcement == VSM_ENFORCEMENT_SLOTS)
+	if (m->enforcement == VSM_ENFORCEMENT_SLOTS) {
 		show_shut(m, vtl, &run);
+		show_guard(r, &run);
+	}
 	if (r->read_only && run.prot == KVM_MAP_READ_WRITE)
 		run.prot = KVM_MAP_READ;
 	return run;

@@ -381,7 +381,7 @@ static const struct fact descriptor[] = {
 
 #define RESTARTS "EFAULT with the state of before, and it starts over"
 
-/* The same pages in a slot whose memory the process itself may not use: what `alias` rests on. */
+/* The same pages in a slot whose memory the process itself may not use: what both enforcements rest on. */
 static const struct fact mapping[] = {
 	{"load", RESTARTS, PART_DATA, CLOSED_NONE, LOAD, .at = GUEST_CLOSED, .ends = ENDS_FAULT,
 	 .what = GUEST_DONE},

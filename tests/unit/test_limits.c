@@ -21,7 +21,7 @@ static void start(struct hc *h, enum vsm_enforcement enforcement)
 	assert_int_equal(memory_limit_default(&h->p->memory, 1, PROT_ALL), 0);
 }
 
-/* Every second page, so that each is a range, a slot and two mappings of its own. */
+/* Every second page, so that each is a range, two slots and two mappings of its own. */
 static uint64_t page_of(unsigned i)
 {
 	return FIRST + 2 * i;
@@ -154,7 +154,7 @@ static void out_of_the_partitions_share(void **state)
 
 static void more_slots(struct hc *h)
 {
-	h->p->memory.slot_limit += COUNT;
+	h->p->memory.slot_limit += 2 * COUNT;
 }
 
 static void out_of_slots(void **state)
