@@ -254,53 +254,73 @@ static void regime_swap(struct memory *m, unsigned setter, struct regime *other)
 	*other = mine;
 }
 
-/* The limits on `target` if `regime` were the setter's. */
-static struct limits_state regime_state(const struct memory *m, unsigned setter, unsigned target,
-					const struct regime *regime)
+/* Those of the setters [first, end), by setter. */
+struct regimes {
+	unsigned first, end;
+	struct regime of[VSM_VTL_COUNT];
+};
+
+static void regimes_swap(struct memory *m, struct regimes *others)
+{
+	for (unsigned setter = others->first; setter < others->end; setter++)
+		regime_swap(m, setter, &others->of[setter]);
+}
+
+/* The limits on `target` if `others` were the setters'. */
+static struct limits_state regimes_state(const struct memory *m, unsigned target,
+					 const struct regimes *others)
 {
 	struct limits_state s = limits_now(m, target);
 
-	s.maps[setter] = regime->on ? &regime->maps[target] : NULL;
+	for (unsigned setter = others->first; setter < others->end; setter++)
+		if (setter > target)
+			s.maps[setter] =
+				others->of[setter].on ? &others->of[setter].maps[target] : NULL;
 	s.governed = false;
 	for (unsigned i = 0; i < VSM_VTL_COUNT; i++)
 		s.governed |= s.maps[i] != NULL;
 	return s;
 }
 
-/* Puts `regime` in the place of the setter's limits; on success it then holds the old ones. */
-static int regime_change(struct memory *m, unsigned setter, struct regime *regime)
+/* Puts `others` in the place of the setters' limits; on success it then holds the old ones. */
+static int regimes_change(struct memory *m, struct regimes *others)
 {
 	enum alias_progress progress[VSM_VTL_COUNT];
 	struct limits_state other;
 	unsigned target;
 	int r = 0;
 
-	regime_swap(m, setter, regime);
-	for (target = 0; target < setter && !r; target++) {
-		other = regime_state(m, setter, target, regime);
+	regimes_swap(m, others);
+	for (target = 0; target + 1 < others->end && !r; target++) {
+		other = regimes_state(m, target, others);
 		r = host_change(m, target, 0, PAGES_ALL, &other, &progress[target]);
 	}
 	if (!r)
 		return 0;
-	regime_swap(m, setter, regime);
+	regimes_swap(m, others);
 	while (target-- > 0) {
-		other = regime_state(m, setter, target, regime);
+		other = regimes_state(m, target, others);
 		if (host_revert(m, target, 0, PAGES_ALL, &other, progress[target]))
 			r = -ENOTRECOVERABLE;
 	}
 	return r;
 }
 
-static int regime_replace(struct memory *m, unsigned setter, bool on, prot_t mask)
+/* The setters [first, end) all get the same. */
+static int regimes_replace(struct memory *m, unsigned first, unsigned end, bool on, prot_t mask)
 {
-	struct regime regime = {.on = on};
+	struct regimes others = {.first = first, .end = end};
 	int r;
 
-	for (unsigned target = 0; target < VSM_VTL_COUNT; target++)
-		protmap_init(&regime.maps[target], mask);
-	r = regime_change(m, setter, &regime);
-	for (unsigned target = 0; target < VSM_VTL_COUNT && !r; target++)
-		protmap_clear(&regime.maps[target]);
+	for (unsigned setter = first; setter < end; setter++) {
+		others.of[setter].on = on;
+		for (unsigned target = 0; target < VSM_VTL_COUNT; target++)
+			protmap_init(&others.of[setter].maps[target], mask);
+	}
+	r = regimes_change(m, &others);
+	for (unsigned setter = first; setter < end && !r; setter++)
+		for (unsigned target = 0; target < VSM_VTL_COUNT; target++)
+			protmap_clear(&others.of[setter].maps[target]);
 	return r;
 }
 
@@ -310,14 +330,21 @@ int memory_limit_default(struct memory *m, unsigned setter, prot_t mask)
 		return -EINVAL;
 	if (m->limits_on[setter])
 		return m->limits[setter][0].default_mask == mask ? 0 : -EALREADY;
-	return regime_replace(m, setter, true, mask);
+	return regimes_replace(m, setter, setter + 1, true, mask);
 }
 
 int memory_limit_drop(struct memory *m, unsigned setter)
 {
 	if (!setter || setter >= m->vtl_count)
 		return -EINVAL;
-	return m->limits_on[setter] ? regime_replace(m, setter, false, PROT_ALL) : 0;
+	return m->limits_on[setter] ? regimes_replace(m, setter, setter + 1, false, PROT_ALL) : 0;
+}
+
+int memory_limit_drop_all(struct memory *m)
+{
+	if (!memory_lowest_setter(m, 0))
+		return 0;
+	return regimes_replace(m, 1, m->vtl_count, false, PROT_ALL);
 }
 
 int memory_set_mbec(struct memory *m, unsigned vtl, bool on)

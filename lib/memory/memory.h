@@ -181,6 +181,13 @@ int memory_limit_default(struct memory *m, unsigned setter, prot_t mask);
 int memory_limit_drop(struct memory *m, unsigned setter);
 
 /*
+ * The same for all setters at once, which does not need more slots than there are: what one VTL's
+ * limits alone leave may be more scattered than what all leave together, so that one after the
+ * other may fail (-ENOSPC). Without limits, overlays and openings a region is one slot.
+ */
+int memory_limit_drop_all(struct memory *m);
+
+/*
  * Turns mode-based execution control on or off for the restricted VTL `vtl`: with it KX governs
  * supervisor mode and UX user mode, without it KX governs both (TLFS vsm.md). Errors as
  * memory_limit().

@@ -64,8 +64,8 @@ static int reset_vtls(struct vsm_partition *p)
 			r = reset_vp(p->vps[i]);
 	for (unsigned vtl = 0; !r && vtl < p->vtl_count; vtl++)
 		r = vtl_reset_partition(p, vtl);
-	for (unsigned vtl = 1; !r && vtl < p->vtl_count; vtl++)
-		r = memory_limit_drop(&p->memory, vtl);
+	if (!r)
+		r = memory_limit_drop_all(&p->memory);
 	for (unsigned vtl = 0; !r && vtl < p->vtl_count; vtl++)
 		r = memory_set_mbec(&p->memory, vtl, false);
 	p->enabled_vtls = 1;

@@ -8,6 +8,8 @@
 #include "msr/synthetic.h"
 #include "registers/registers.h"
 
+#define SCATTERED 32u /* pages */
+
 static const struct {
 	enum vsm_topology topology;
 	enum vsm_enforcement enforcement;
@@ -95,6 +97,51 @@ static void memory_stays_if_the_vtl_wants_it(void **state)
 	guest_stop(&g);
 }
 
+/* Every other page of `pages`, and all of `others`. */
+static void scatter(struct memory *m, unsigned setter, uint64_t pages, uint64_t others)
+{
+	assert_int_equal(memory_limit(m, setter, 0, others, others + SCATTERED, 0), 0);
+	for (uint64_t page = pages; page < pages + SCATTERED; page += 2)
+		assert_int_equal(memory_limit(m, setter, 0, page, page + 1, 0), 0);
+}
+
+/*
+ * Each of two VTLs hides what the other has scattered. With one of them gone there are more slots
+ * to show than a view may have, which a guest must not be able to make a reset fail with.
+ */
+static void what_two_vtls_hide(void **state)
+{
+	struct vsm_partition_options o;
+	struct memory *m;
+	struct guest g;
+
+	(void)state;
+	fixture_start(&g.x, RAM_MIB);
+	o = guest_options(&g);
+	o.enforcement = VSM_ENFORCEMENT_SLOTS;
+	o.max_vtl = 2;
+	guest_start_with(&g, &o);
+	m = &g.p->memory;
+	m->slot_limit = SCATTERED / 2;
+	for (unsigned setter = 1; setter < 3; setter++)
+		assert_int_equal(memory_limit_default(m, setter, PROT_ALL), 0);
+	assert_int_equal(memory_limit(m, 2, 0, 0x100, 0x100 + SCATTERED, 0), 0);
+	scatter(m, 1, 0x100, 0x200);
+	scatter(m, 2, 0x200, 0x100);
+	for (unsigned setter = 1; setter < 3; setter++) {
+		assert_int_equal(memory_limit_drop(m, setter), -ENOSPC);
+		assert_true(m->limits_on[setter]);
+		assert_int_equal(memory_rights(m, 0, 0x101).prot, 0);
+		assert_int_equal(memory_rights(m, 0, 0x201).prot, 0);
+	}
+	assert_int_equal(vsm_partition_reset(g.p), 0);
+	assert_null(vsm_partition_death(g.p));
+	assert_int_equal(memory_lowest_setter(m, 0), 0);
+	assert_int_equal(memory_rights(m, 0, 0x100).prot, PROT_ALL);
+	assert_int_equal(memory_limit_drop_all(m), 0);
+	guest_stop(&g);
+}
+
 static void errors(void **state)
 {
 	struct guest g;
@@ -119,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_is_as_new),
 		cmocka_unit_test(memory_stays_if_the_vtl_wants_it),
+		cmocka_unit_test(what_two_vtls_hide),
 		cmocka_unit_test(errors),
 	};
 
