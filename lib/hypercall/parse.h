@@ -41,8 +41,8 @@ static inline void parse_control(struct hypercall_call *c)
 	c->fast = c->control & HV_CONTROL_FAST;
 	c->variable = (uint16_t)(((c->control & HV_CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT) *
 				 sizeof(uint64_t));
-	c->reps = (c->control & HV_CONTROL_REP_COUNT) >> HV_CONTROL_REP_COUNT_SHIFT;
-	c->rep = (c->control & HV_CONTROL_REP_START) >> HV_CONTROL_REP_START_SHIFT;
+	c->reps = (uint16_t)((c->control & HV_CONTROL_REP_COUNT) >> HV_CONTROL_REP_COUNT_SHIFT);
+	c->rep = (uint16_t)((c->control & HV_CONTROL_REP_START) >> HV_CONTROL_REP_START_SHIFT);
 	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
 	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
 }

@@ -86,7 +86,7 @@ static int add_timer(struct kvm_event_loop *loop)
 
 static int create_with(const struct linux_event_backend *backend, struct kvm_event_loop **out)
 {
-	struct kvm_event_loop *loop;
+	struct kvm_event_loop *loop = NULL;
 	int r = backend->create(&loop);
 
 	if (r)

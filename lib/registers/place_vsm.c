@@ -121,8 +121,8 @@ static bool config_enforced(const struct vsm_partition *p, uint64_t config)
 
 static prot_t config_mask(uint64_t config)
 {
-	return (config & HV_PARTITION_CONFIG_DEFAULT_MASK) >>
-	       HV_PARTITION_CONFIG_DEFAULT_MASK_SHIFT;
+	return (prot_t)((config & HV_PARTITION_CONFIG_DEFAULT_MASK) >>
+			HV_PARTITION_CONFIG_DEFAULT_MASK_SHIFT);
 }
 
 /*

@@ -192,7 +192,7 @@ static uint64_t read_clocks(struct vm *vm, uint64_t *tsc)
 /* The guest's TSC goes on while the guest does not run. */
 static void calibrate(struct vm *vm)
 {
-	uint64_t tsc[2], ns[2];
+	uint64_t tsc[2] = {0}, ns[2];
 
 	ns[0] = read_clocks(vm, &tsc[0]);
 	usleep(CALIBRATION_US);
