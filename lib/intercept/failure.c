@@ -37,6 +37,9 @@ enum exit_word {
 #define TYPE_NMI	 2
 #define TYPE_EXCEPTION	 3
 
+#define VECTOR_NMI	 2
+#define VECTOR_LAST	 31 /* of exceptions */
+
 /* Where the words are: behind the flags, and the instruction's bytes if there are any. */
 static const __u64 *exit_words(const struct kvm_run *run)
 {
@@ -47,10 +50,22 @@ static const __u64 *exit_words(const struct kvm_run *run)
 	return run->internal.ndata >= first + WORDS ? run->internal.data + first : NULL;
 }
 
+/* What KVM would not take back is none (kernel: kvm_vcpu_ioctl_x86_set_vcpu_events()). */
+static bool event_possible(uint32_t info)
+{
+	uint32_t type = EVENT_TYPE(info), vector = info & EVENT_VECTOR;
+
+	if (!(info & EVENT_VALID))
+		return false;
+	if (type == TYPE_EXCEPTION)
+		return vector <= VECTOR_LAST && vector != VECTOR_NMI;
+	return type == TYPE_INTERRUPT || type == TYPE_NMI;
+}
+
 bool failure_event(const struct kvm_run *run, struct failure_event *event)
 {
 	const __u64 *words = exit_words(run);
-	uint32_t info, type;
+	uint32_t info;
 	bool amd;
 
 	if (!words)
@@ -60,12 +75,10 @@ bool failure_event(const struct kvm_run *run, struct failure_event *event)
 	    words[WORD_REASON] != VMX_EPT_MISCONFIG)
 		return false;
 	info = (uint32_t)words[amd ? WORD_EVENT : WORD_INFO_2];
-	type = EVENT_TYPE(info);
-	if (!(info & EVENT_VALID) ||
-	    (type != TYPE_INTERRUPT && type != TYPE_NMI && type != TYPE_EXCEPTION))
+	if (!event_possible(info))
 		return false;
 	*event = (struct failure_event){.vector = (uint8_t)(info & EVENT_VECTOR),
-					.exception = type == TYPE_EXCEPTION,
+					.exception = EVENT_TYPE(info) == TYPE_EXCEPTION,
 					.has_error_code = info & EVENT_ERROR_CODE};
 	/* Intel's KVM shows another exit's error code. */
 	event->known = event->exception && (amd || !event->has_error_code);

@@ -196,6 +196,8 @@ static void test_not_believed(void **state)
 	const struct kvm_run raws[] = {
 		npf(EXCEPTION | WITH_CODE | 8),
 		npf(SOFTWARE | 0x80),
+		npf(EXCEPTION | 32),
+		npf(EXCEPTION | 2),
 		error(KVM_INTERNAL_ERROR_EMULATION, NPF, 0, EXCEPTION | VECTOR_PF),
 		error(KVM_INTERNAL_ERROR_EMULATION, 0x60, 0, VALID | EXCEPTION | VECTOR_PF),
 	};
