@@ -232,6 +232,5 @@ int io_before(struct vsm_vcpu *vp, const struct io_access *io, bool stepped, str
 			take_back_string(regs, io, found);
 		regs->rip -= found->insn.length;
 	}
-	vtl_cpu_dirty(&vcpu_active(vp)->cpu, CPU_REGS);
 	return 0;
 }

@@ -49,7 +49,8 @@ struct io_insn {
 
 /*
  * The active VTL's registers, as KVM shows them at the exit, become what they were before the
- * instruction. stepped: KVM had not moved RIP yet when it came out.
+ * instruction. They are dirty already, as exit_take_back() leaves them. stepped: KVM had not moved
+ * RIP yet when it came out.
  */
 int io_before(struct vsm_vcpu *vp, const struct io_access *io, bool stepped, struct io_insn *found);
 

@@ -82,26 +82,6 @@ static int save(struct vsm_vcpu *vp, struct saved *s, const struct viewer *w,
 	return h->ops->get_xsave(h, active->cpu.fd, active->xsave, vp->partition->xsave.size);
 }
 
-/* NMIs may have become pending meanwhile: they stay. */
-static int restore_events(struct vtl_cpu *cpu, const struct kvm_vcpu_events *old)
-{
-	struct kvm_vcpu_events *events, wanted;
-	int r = vtl_cpu_events(cpu, &events);
-
-	if (r)
-		return r;
-	wanted = *events;
-	wanted.exception = old->exception;
-	wanted.exception_has_payload = old->exception_has_payload;
-	wanted.exception_payload = old->exception_payload;
-	wanted.interrupt = old->interrupt;
-	if (!memcmp(events, &wanted, sizeof(wanted)))
-		return 0;
-	*events = wanted;
-	vtl_cpu_dirty(cpu, CPU_EVENTS);
-	return 0;
-}
-
 static int restore_registers(struct vtl_cpu *cpu, const struct saved *s)
 {
 	struct kvm_regs *regs;
@@ -119,7 +99,7 @@ static int restore_registers(struct vtl_cpu *cpu, const struct saved *s)
 		*sregs = wanted;
 		vtl_cpu_dirty(cpu, CPU_SREGS);
 	}
-	return restore_events(cpu, &s->events);
+	return vtl_cpu_restore_events(cpu, &s->events);
 }
 
 static int restore(struct vsm_vcpu *vp, const struct saved *s)

@@ -70,6 +70,23 @@ int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events)
 	return 0;
 }
 
+int vtl_cpu_restore_events(struct vtl_cpu *cpu, const struct kvm_vcpu_events *old)
+{
+	struct kvm_vcpu_events *events, wanted;
+	int r = vtl_cpu_events(cpu, &events);
+
+	if (r)
+		return r;
+	wanted = *events;
+	wanted.exception = old->exception;
+	wanted.interrupt = old->interrupt;
+	if (!memcmp(events, &wanted, sizeof(wanted)))
+		return 0;
+	*events = wanted;
+	vtl_cpu_dirty(cpu, CPU_EVENTS);
+	return 0;
+}
+
 static int cpu_write(struct vtl_cpu *cpu, unsigned group)
 {
 	const struct kvm_host *h = cpu->host;

@@ -56,6 +56,12 @@ static inline int vtl_cpu_sregs(struct vtl_cpu *cpu, struct kvm_sregs **sregs);
  */
 int vtl_cpu_events(struct vtl_cpu *cpu, struct kvm_vcpu_events **events);
 
+/*
+ * Exceptions, interrupts and their shadow become what they were before an instruction was
+ * completed. NMIs may have become pending meanwhile: they stay.
+ */
+int vtl_cpu_restore_events(struct vtl_cpu *cpu, const struct kvm_vcpu_events *old);
+
 /* An interrupt or NMI was queued past the copy, which must not be written in its place. */
 static inline void vtl_cpu_event_queued(struct vtl_cpu *cpu)
 {

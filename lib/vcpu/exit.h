@@ -34,7 +34,8 @@ int exit_shutdown(struct vsm_vcpu *vp);
 
 /*
  * KVM is let finish the instruction that the exit left half-done, as if it had been answered, and
- * the general registers it moved are put back. *stepped: RIP was one of them. 0 or -errno.
+ * the general registers and events it changed are put back. The registers are dirty then. *stepped:
+ * RIP was one of them. 0 or -errno.
  */
 int exit_take_back(struct vtl_cpu *cpu, bool *stepped);
 

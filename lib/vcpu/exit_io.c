@@ -12,28 +12,19 @@
 static int tell(struct vsm_vcpu *vp, unsigned setter, const struct io_access *io)
 {
 	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
-	struct kvm_vcpu_events *events, events_before;
 	struct hv_message message;
 	struct io_insn found;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
 	bool stepped;
-	int r = vtl_cpu_events(cpu, &events);
+	int r = exit_take_back(cpu, &stepped);
 
-	if (r)
-		return r;
-	events_before = *events;
-	r = exit_take_back(cpu, &stepped);
-	if (!r)
-		r = vtl_cpu_events(cpu, &events);
 	if (!r)
 		r = io_before(vp, io, stepped, &found);
 	if (!r)
 		r = vtl_cpu_state(cpu, &regs, &sregs);
 	if (r)
 		return r;
-	*events = events_before;
-	vtl_cpu_dirty(cpu, CPU_EVENTS);
 	intercept_io_message(&message, vp->index, vp->active_vtl,
 			     &(struct insn_context){regs, sregs}, io, &found);
 	vp->stats.io_intercepts++;

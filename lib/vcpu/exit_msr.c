@@ -93,15 +93,19 @@ static uint8_t instruction_length(struct vsm_vcpu *vp)
 	return insn.length ? insn.length : MSR_INSTRUCTION_LENGTH;
 }
 
-/* Without TF, lest that be a debug trap too. */
+/* Without TF, lest that be a debug trap too. Its end is also that of an interrupt shadow. */
 int exit_take_back(struct vtl_cpu *cpu, bool *stepped)
 {
+	struct kvm_vcpu_events *events, events_before;
 	struct kvm_regs *regs, before;
 	int r = vtl_cpu_regs(cpu, &regs);
 
+	if (!r)
+		r = vtl_cpu_events(cpu, &events);
 	if (r)
 		return r;
 	before = *regs;
+	events_before = *events;
 	regs->rflags &= ~CPU_RFLAGS_TF;
 	r = vtl_cpu_complete(cpu);
 	if (!r)
@@ -111,7 +115,7 @@ int exit_take_back(struct vtl_cpu *cpu, bool *stepped)
 	*stepped = regs->rip != before.rip;
 	*regs = before;
 	vtl_cpu_dirty(cpu, CPU_REGS);
-	return 0;
+	return vtl_cpu_restore_events(cpu, &events_before);
 }
 
 /* VTL `setter` decides: it is told, the register and RIP are as they were. */

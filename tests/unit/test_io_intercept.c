@@ -120,6 +120,13 @@ static void check_message(struct guest *g, const struct row *row, const struct k
 	assert_int_equal(io->rdi, before->rdi);
 }
 
+/* The shadow of an STI before the instruction, unless KVM was done with it at the exit. */
+static void check_shadow(struct guest *g, bool kept)
+{
+	assert_int_equal(fake_vcpu_events(g->x.fake, fd(g, 0))->interrupt.shadow,
+			 kept ? KVM_X86_SHADOW_INT_STI : 0);
+}
+
 static void tell_row(const struct row *row, unsigned flags)
 {
 	const struct fake_step higher[] = {VMM(VTL1_ENTRY)};
@@ -136,12 +143,14 @@ static void tell_row(const struct row *row, unsigned flags)
 	now->rcx = row->rcx ? row->rcx : 7;
 	now->rsi = 0x7000;
 	now->rflags |= CPU_RFLAGS_TF | row->rflags;
+	fake_vcpu_events(g.x.fake, fd(&g, 0))->interrupt.shadow = KVM_X86_SHADOW_INT_STI;
 	before = *now;
 	fake_vcpu_script(g.x.fake, fd(&g, 0), &row->step, 1);
 	fake_vcpu_script(g.x.fake, fd(&g, 1), higher, 1);
 	expect_vmm(&g, 1);
 	check_message(&g, row, &before);
 	assert_memory_equal(now, &before, sizeof(before));
+	check_shadow(&g, row->step.kind == FAKE_IN || !(flags & FAKE_PIO_RIP_PAST));
 	assert_int_equal(g.vp->stats.io_intercepts, 1);
 	guest_stop(&g);
 }

@@ -69,12 +69,15 @@ static void intercepted(struct guest *g, const struct fake_step *access, uint32_
 	const struct hv_msr_intercept *m = (const void *)message(g)->payload;
 
 	after->rflags |= CPU_RFLAGS_TF;
+	fake_vcpu_events(g->x.fake, fd(g, 0))->interrupt.shadow = KVM_X86_SHADOW_INT_STI;
 	before = *after;
 	/* KVM finishes the instruction for the library: it is used up. */
 	fake_vcpu_script(g->x.fake, fd(g, 0), access, 1);
 	fake_vcpu_script(g->x.fake, fd(g, 1), higher, 1);
 	expect_vmm(g, 1);
 	assert_memory_equal(after, &before, sizeof(before));
+	assert_int_equal(fake_vcpu_events(g->x.fake, fd(g, 0))->interrupt.shadow,
+			 KVM_X86_SHADOW_INT_STI);
 	assert_int_equal(message(g)->type, HV_MESSAGE_MSR_INTERCEPT);
 	assert_int_equal(message(g)->payload_size, 64);
 	assert_int_equal(m->index, index);
