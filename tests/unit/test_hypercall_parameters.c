@@ -201,6 +201,72 @@ static void rights_lost_during_the_call_are_lost(void **state)
 	hc_stop(&h);
 }
 
+/* --- what a handler leaves out --- */
+
+enum hv_status __real_hypercall_get_vp_registers(struct hypercall_call *c);
+enum hv_status __wrap_hypercall_get_vp_registers(struct hypercall_call *c);
+
+static bool writes_nothing;
+
+enum hv_status __wrap_hypercall_get_vp_registers(struct hypercall_call *c)
+{
+	if (!writes_nothing)
+		return __real_hypercall_get_vp_registers(c);
+	c->rep = c->reps;
+	return HV_SUCCESS;
+}
+
+/* What a call has for parameters holds something: its part of the stack, and the VP's. */
+static __attribute__((noinline)) void leave_secrets(struct hc *h)
+{
+	volatile uint8_t stack[16384];
+
+	for (size_t i = 0; i < sizeof(stack); i++)
+		stack[i] = 0xaa;
+	memset(&h->vp[0]->parameters, 0xaa, sizeof(h->vp[0]->parameters));
+}
+
+static void expect_nothing(struct hc *h, unsigned reps, bool fast)
+{
+	const uint64_t *block = hc_mem(h, HC_INPUT), *out = hc_mem(h, HC_OUTPUT);
+	uint8_t now[16] = {0};
+
+	hc_put(h, 0, hc_control(HV_CALL_GET_VP_REGISTERS, fast, reps, 0),
+	       fast ? block[0] : HC_INPUT, fast ? block[1] : HC_OUTPUT);
+	leave_secrets(h);
+	assert_int_equal(hypercall_execute(h->vp[0], &h->result), 0);
+	assert_int_equal(h->result.status, HV_SUCCESS);
+	if (!fast) {
+		for (unsigned i = 0; i < 2 * reps; i++)
+			assert_int_equal(out[i], 0);
+		return;
+	}
+	/* Behind the general registers and XMM0. */
+	hc_get_xmm(h, 0, 1, now, sizeof(now));
+	for (unsigned i = 0; i < sizeof(now); i++)
+		assert_int_equal(now[i], 0);
+}
+
+/* Nothing of the host shows in output that a handler does not write. */
+static void output_begins_as_zeros(void **state)
+{
+	static const uint8_t ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+	struct hc h;
+
+	(void)state;
+	start(&h);
+	writes_nothing = true;
+	memset(hc_mem(&h, HC_OUTPUT), 0x55, 4096);
+	hc_put_xmm(&h, 0, 1, ones, sizeof(ones));
+	expect_nothing(&h, 1, false);
+	expect_nothing(&h, 4, false);
+	expect_nothing(&h, 5, false);
+	expect_nothing(&h, REPS_MAX, false);
+	expect_nothing(&h, 1, true);
+	writes_nothing = false;
+	hc_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +276,7 @@ int main(void)
 		cmocka_unit_test(blocks_are_where_they_are_now),
 		cmocka_unit_test(output_is_looked_at_before_the_call),
 		cmocka_unit_test(rights_lost_during_the_call_are_lost),
+		cmocka_unit_test(output_begins_as_zeros),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
