@@ -129,7 +129,10 @@ static int show_view(struct vsm_partition *p, struct space *space, unsigned vtl)
 	return r;
 }
 
-/* The space shows another view than the VP's. 0: not any more. */
+/*
+ * The space shows another view than the VP's. 0: not any more. Who steps does not wait in turn: all
+ * others wait for the end of the step, which is one instruction.
+ */
 static int change_view(struct vsm_vcpu *vp, struct space *space)
 {
 	struct vsm_partition *p = vp->partition;
@@ -137,7 +140,7 @@ static int change_view(struct vsm_vcpu *vp, struct space *space)
 
 	if (space->inside && space->shown_vtl == vp->active_vtl)
 		return wait_until_left(p, space);
-	if (space->inside || (next && next != vp))
+	if (space->inside || (next && next != vp && p->stepper != vp))
 		return wait_for_turn(vp, space);
 	return show_view(p, space, vp->active_vtl);
 }
@@ -147,7 +150,8 @@ static bool must_yield(struct vsm_vcpu *vp, const struct space *space)
 {
 	struct vsm_vcpu *next = next_in_turn(vp->partition, space);
 
-	return next && next->active_vtl != vp->active_vtl && slice_over(vp->partition, space);
+	return vp->partition->stepper != vp && next && next->active_vtl != vp->active_vtl &&
+	       slice_over(vp->partition, space);
 }
 
 static void wake_next(struct vsm_partition *p, const struct space *space)

@@ -152,11 +152,13 @@ static int finish_instruction(struct vsm_vcpu *vp)
 	return r ? r : exit_handle(vp);
 }
 
-/* Nothing to run until something comes. */
+/* Nothing to run until something comes. What others wait for this VP to do it does not do now. */
 static int sleep_on(struct vsm_vcpu *vp)
 {
+	int r = step_end(vp);
+
 	gate_forget(vp);
-	return kick_sleep(vp, vp->deadline);
+	return r ? r : kick_sleep(vp, vp->deadline);
 }
 
 /* Halted, suspended, or not started. */
@@ -178,7 +180,10 @@ static int choose(struct vsm_vcpu *vp)
 
 	if (half_done && (startup_resets(vp) || kernel_apic_waits(vp)))
 		return finish_instruction(vp);
-	r = startup_check(vp);
+	/* The pages are open for the instruction that was at RIP. */
+	r = startup_resets(vp) ? step_end(vp) : 0;
+	if (!r)
+		r = startup_check(vp);
 	if (r < 0)
 		return r;
 	attended = kernel_apic_attend(vp, vp->partition->host->ops->clock_ns(vp->partition->host));

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A step among other VPs that want something of the partition meanwhile: it ends, and so does what
+ * they wait for. Steps wait for each other by the real clock (step_wait()), so the model's is ahead
+ * of it: no wait ends by itself.
+ */
+#include "smp_fixture.h"
+
+#include <time.h>
+
+#include "apic/bus.h"
+#include "partition/hold.h"
+
+#define FAR_S	 3600
+#define NS_PER_S UINT64_C(1000000000)
+#define SLICE_NS 1000000 /* longer than any view's */
+#define VALUE	 0x11223344
+
+/* mov %eax, (%rbx) at 0x1000, to a page that VTL0 may not execute. */
+#define STORE_IF(optional)                                                                     \
+	{                                                                                      \
+		.kind = FAKE_STORE, .gva = PAGE_SECRET, .size = 4, .data = VALUE, .length = 2, \
+		.flags = optional                                                              \
+	}
+#define STORE STORE_IF(0)
+
+static struct smp s;
+
+/* VP `stepper` is to make the store. */
+static void start(unsigned stepper, enum vsm_topology topology, enum vsm_enforcement enforcement)
+{
+	static const uint8_t code[] = {0x89, 0x03};
+	const uint64_t page = PAGE_SECRET >> VSM_PAGE_SHIFT;
+	struct timespec now;
+
+	smp_start_with(
+		&s, 2, VSM_VCPU_STARTED,
+		&(struct vsm_partition_options){.topology = topology, .enforcement = enforcement});
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	fake_kvm_set_clock(s.x.fake, ((uint64_t)now.tv_sec + FAR_S) * NS_PER_S);
+	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&s.p->memory, 1, 0, page, page + 1, PROT_R | PROT_W), 0);
+	memcpy(s.x.mem + 0x1000, code, sizeof(code));
+	fake_vcpu_regs(s.x.fake, smp_fd(&s, stepper, 0))->rax = VALUE;
+	fake_vcpu_regs(s.x.fake, smp_fd(&s, stepper, 0))->rbx = PAGE_SECRET;
+}
+
+static bool stored(void)
+{
+	uint32_t value;
+
+	memcpy(&value, s.x.mem + PAGE_SECRET, sizeof(value));
+	return value == VALUE;
+}
+
+static void stop(void)
+{
+	assert_null(s.p->stepper);
+	for (unsigned i = 0; i < SMP_VPS; i++)
+		assert_true(!s.vp[i] || !s.vp[i]->holds);
+	assert_int_equal(s.p->memory.opening_count[0], 0);
+	smp_stop(&s);
+}
+
+/* --- turns in a single VM --- */
+
+/* While VP 0 runs VTL0, VP 1 comes to wait for VTL1's view. */
+static int let_wait(struct fake_guest *g, void *ctx)
+{
+	(void)g, (void)ctx;
+	smp_run(&s, 1);
+	smp_wait_asleep(&s, 1);
+	return FAKE_NEXT;
+}
+
+static const struct kvm_ops *real_ops;
+
+/* What VTL0 is shown for is over when its access turns out to need a step. */
+static int end_slice(const struct kvm_host *h, int vcpu_fd)
+{
+	int r = real_ops->run(h, vcpu_fd);
+
+	if (r == -EFAULT)
+		fake_kvm_advance_clock(s.x.fake, SLICE_NS);
+	return r;
+}
+
+/* Neither waits for the other for ever. */
+static void steps_in_turn(enum vsm_enforcement enforcement)
+{
+	static struct kvm_ops ops;
+
+	start(0, VSM_TOPOLOGY_SINGLE_VM, enforcement);
+	smp_enable_vtl1(&s, 1);
+	s.vp[1]->active_vtl = 1;
+	real_ops = s.x.host->ops;
+	ops = *real_ops;
+	ops.run = end_slice;
+	((struct kvm_host *)(uintptr_t)s.x.host)->ops = &ops;
+	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = let_wait}, STORE, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	smp_expect_vmm(&s, 1, 1);
+	assert_true(stored());
+	((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
+	stop();
+}
+
+static void test_steps_in_turn(void **state)
+{
+	(void)state;
+	steps_in_turn(VSM_ENFORCEMENT_ALIAS);
+	steps_in_turn(VSM_ENFORCEMENT_SLOTS);
+}
+
+/* --- what keeps a VP that steps from going on --- */
+
+/* In the other VP's KVM_RUN: the VP makes the store, and comes to wait for that one to leave. */
+static void let_step(unsigned stepper)
+{
+	bool waits;
+
+	smp_run(&s, stepper);
+	do {
+		pthread_mutex_lock(&s.p->lock);
+		waits = s.vp[!stepper]->holds;
+		pthread_mutex_unlock(&s.p->lock);
+	} while (!waits);
+}
+
+static int suspend_stepper(struct fake_guest *g, void *ctx)
+{
+	(void)g, (void)ctx;
+	let_step(1);
+	pthread_mutex_lock(&s.p->lock);
+	s.vp[1]->vtls[0].suspended = true;
+	pthread_mutex_unlock(&s.p->lock);
+	return FAKE_NEXT;
+}
+
+static int init_stepper(struct fake_guest *g, void *ctx)
+{
+	const struct lapic_ipi init = {.valid = true, .mode = LAPIC_INIT};
+	const unsigned *stepper = ctx;
+
+	(void)g;
+	let_step(*stepper);
+	pthread_mutex_lock(&s.p->lock);
+	bus_give(s.vp[*stepper], 0, &init);
+	pthread_mutex_unlock(&s.p->lock);
+	return FAKE_NEXT;
+}
+
+/* VP 1 sleeps without a step, or all VPs would wait for it; VP 0 went on. */
+static void expect_asleep(void)
+{
+	smp_expect_vmm(&s, 0, 0);
+	smp_wait_asleep(&s, 1);
+	assert_false(stored());
+	assert_null(s.p->stepper);
+	assert_int_equal(s.p->memory.opening_count[0], 0);
+}
+
+static void test_suspended(void **state)
+{
+	(void)state;
+	start(1, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = suspend_stepper}, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, STORE, VMM_OUT);
+	smp_run(&s, 0);
+	expect_asleep();
+	pthread_mutex_lock(&s.p->lock);
+	s.vp[1]->vtls[0].suspended = false;
+	partition_wake_vp(s.vp[1]);
+	pthread_mutex_unlock(&s.p->lock);
+	smp_expect_vmm(&s, 1, 0);
+	assert_true(stored());
+	stop();
+}
+
+static void test_waits_for_sipi(void **state)
+{
+	static unsigned stepper = 1;
+
+	(void)state;
+	start(1, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = init_stepper, .ctx = &stepper}, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, STORE_IF(FAKE_OPTIONAL));
+	smp_run(&s, 0);
+	expect_asleep();
+	vsm_vcpu_kick(s.vp[1]);
+	assert_int_equal(smp_join(&s, 1), -EINTR);
+	stop();
+}
+
+#define RESET_RIP 0xfff0
+
+static int count_openings(struct fake_guest *g, void *ctx)
+{
+	(void)g;
+	pthread_mutex_lock(&s.p->lock);
+	*(unsigned *)ctx = s.p->memory.opening_count[0];
+	pthread_mutex_unlock(&s.p->lock);
+	return FAKE_NEXT;
+}
+
+/* The first processor goes on at the reset vector: not with what the store was to have open. */
+static void test_starts_over(void **state)
+{
+	static unsigned stepper, openings = 1;
+	const struct fake_step program[] = {
+		{.kind = FAKE_STORE,
+		 .rip = 0x1000,
+		 .gva = PAGE_SECRET,
+		 .size = 4,
+		 .length = 2,
+		 .flags = FAKE_OPTIONAL},
+		{.kind = FAKE_CALL,
+		 .rip = RESET_RIP,
+		 .fn = count_openings,
+		 .ctx = &openings,
+		 .length = 1},
+		{.kind = FAKE_OUT, .rip = RESET_RIP + 1, .port = PORT_VMM, .size = 1, .length = 2}};
+
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	SMP_SCRIPT(&s, 1, 0, {.kind = FAKE_CALL, .fn = init_stepper, .ctx = &stepper}, VMM_OUT);
+	fake_vcpu_program(s.x.fake, smp_fd(&s, 0, 0), program, ARRAY_SIZE(program));
+	smp_run(&s, 1);
+	smp_expect_vmm(&s, 1, 0);
+	smp_expect_vmm(&s, 0, 0);
+	assert_int_equal(openings, 0);
+	stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steps_in_turn),
+		cmocka_unit_test(test_suspended),
+		cmocka_unit_test(test_waits_for_sipi),
+		cmocka_unit_test(test_starts_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
