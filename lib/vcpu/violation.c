@@ -11,6 +11,7 @@
 #include "intercept/intercept.h"
 #include "partition/hold.h"
 #include "vcpu/exit.h"
+#include "vcpu/gate.h"
 #include "vcpu/kick.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
@@ -51,6 +52,8 @@ static int wait_for_setter(struct vsm_vcpu *vp, unsigned setter)
 		vcpu_active(vp)->cpu.run->exit_reason = KVM_EXIT_HLT;
 		return EXIT_TO_VMM;
 	}
+	/* Nor does it want to be the next that its view is shown for. */
+	gate_forget(vp);
 	return kick_sleep(vp, p->host->ops->clock_ns(p->host) + WAIT_NS);
 }
 

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "apic/bus.h"
+
 struct two {
 	struct guest g;
 	struct vsm_vcpu *other;
@@ -126,6 +128,72 @@ static void test_next_in_turn_learns_of_it(void **state)
 	smp_stop(&s);
 }
 
+/* --- a turn that is not taken --- */
+
+#define VECTOR 0x51
+
+static bool waits_for_setter(struct smp *s)
+{
+	bool waits;
+
+	pthread_mutex_lock(&s->p->lock);
+	waits = s->vp[0]->setter_missed;
+	pthread_mutex_unlock(&s->p->lock);
+	return waits;
+}
+
+/*
+ * In VP 1's VTL1: VP 0 comes to wait for VTL0's view, with an interrupt on its way. VTL1 closes the
+ * IDT; that VTL is not enabled on VP 0, which can only wait.
+ */
+static int close_idt(struct fake_guest *g, void *ctx)
+{
+	const struct lapic_ipi ipi = {.valid = true, .vector = VECTOR};
+	struct smp *s = ctx;
+
+	pthread_mutex_lock(&s->p->lock);
+	bus_give(s->vp[0], 0, &ipi);
+	pthread_mutex_unlock(&s->p->lock);
+	smp_run(s, 0);
+	smp_wait_asleep(s, 1);
+	pthread_mutex_lock(&s->p->lock);
+	assert_int_equal(memory_limit(&s->p->memory, 1, 0, 0, 1, 0), 0);
+	pthread_mutex_unlock(&s->p->lock);
+	fake_kvm_advance_clock(g->f, 1000000);
+	while (!waits_for_setter(s))
+		;
+	smp_wait_asleep(s, 1);
+	return FAKE_NEXT;
+}
+
+/* VP 0 was the next in turn, and does not want the view any more: VP 1 does not wait for it. */
+static void test_turn_given_up(void **state)
+{
+	static struct smp s;
+
+	(void)state;
+	smp_start_with(&s, 2, VSM_VCPU_STARTED,
+		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM,
+						       .enforcement = VSM_ENFORCEMENT_SLOTS});
+	smp_enable_vtl1(&s, 1);
+	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
+	s.vp[1]->active_vtl = 1;
+	smp_interrupts_on(&s, 0, 0);
+	SMP_SCRIPT(&s, 0, 0, SPIN);
+	SMP_SCRIPT(&s, 1, 1, {.kind = FAKE_CALL, .fn = close_idt, .ctx = &s}, VMM_OUT, VMM_OUT);
+	smp_run(&s, 0);
+	smp_wait_spinning(&s, 0, 0);
+	vsm_vcpu_kick(s.vp[0]);
+	assert_int_equal(smp_join(&s, 0), -EINTR); /* ready for an interrupt */
+	smp_run(&s, 1);
+	smp_expect_vmm(&s, 1, 1);
+	smp_run(&s, 1);
+	smp_expect_vmm(&s, 1, 1);
+	vsm_vcpu_kick(s.vp[0]);
+	assert_int_equal(smp_join(&s, 0), -EINTR);
+	smp_stop(&s);
+}
+
 /* --- memslots that are slow to change --- */
 
 #define CHANGE_NS 1000000
@@ -190,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_in_turn_learns_of_it),
 		cmocka_unit_test(test_closes_for_running),
+		cmocka_unit_test(test_turn_given_up),
 		cmocka_unit_test(test_slice_follows_remap),
 	};
 
