@@ -80,7 +80,8 @@ struct vsm_partition_options {
 	uint8_t hypercall_port; /* I/O port reserved for the hypercall page; 0 means the library's
 				   default, 0xE7 */
 	uint32_t max_vps;	/* VPs the VMM may create; 0 means 1 */
-	uint32_t first_slot;	/* memslot ids below this one stay the VMM's, in vm_fd */
+	uint32_t first_slot;	/* memslot ids below this one stay the VMM's, in vm_fd. A guest
+				   cannot lay its overlay pages over what they show */
 	int kick_signal;	/* signal that brings a vcpu's thread out of the guest: see
 			    vsm_vcpu_kick(). The library sends it for timers and interrupts too.
 			    0: none; they are then noticed when the vcpu next exits */
@@ -154,9 +155,9 @@ struct vsm_memory_region {
  * own use. May be called while vcpus run (hot-add): the default protection masks already set apply
  * to it. Any thread.
  *
- * -EINVAL  alignment, empty, wraps, unknown flags or size; -EEXIST overlaps a region; -ERANGE the
- * fd is too small -ENOSPC  no memslot left; -ENOMEM, -EBADF and other errors of dup, mmap and
- * KVM_SET_USER_MEMORY_REGION
+ * -EINVAL  alignment, empty, past the host's physical addresses, unknown flags or size; -EEXIST
+ * overlaps a region; -ERANGE the fd is too small; -ENOSPC  no memslot left; -ENOMEM, -EBADF and
+ * other errors of dup, mmap and KVM_SET_USER_MEMORY_REGION
  */
 VSM_API int vsm_partition_map_memory(struct vsm_partition *partition,
 				     const struct vsm_memory_region *region);
@@ -176,8 +177,9 @@ VSM_API int vsm_partition_compose_cpuid(const struct vsm_partition *partition,
 
 /*
  * Why a partition stopped working, as a sentence, or NULL while it is well. A partition dies when
- * the host fails it in a way that would leave a VTL more open than its guest asked; from then on
- * vsm_vcpu_run() returns -EIO. The text lives as long as the partition. Any thread.
+ * the host fails it in a way that would leave a VTL more open than its guest asked, or a VP without
+ * all of its state; from then on vsm_vcpu_run() returns -EIO, calls under way included. The text
+ * lives as long as the partition. Any thread.
  */
 VSM_API const char *vsm_partition_death(const struct vsm_partition *partition);
 

@@ -62,8 +62,11 @@ int memory_init(struct memory *m, const struct kvm_host *host, const struct memo
 		.mapping_limit = o->mapping_limit,
 		.ux_is_execute = o->ux_is_execute,
 		.pool_fd = -1,
+		.gpa_pages = MEMORY_GPA_PAGES,
 		.changes = 1,
 	};
+	if (o->gpa_bits && o->gpa_bits < MEMORY_GPA_BITS)
+		m->gpa_pages = UINT64_C(1) << (o->gpa_bits - VSM_PAGE_SHIFT);
 	if (!o->vtl_count || o->vtl_count > VSM_VTL_COUNT || !o->slot_limit)
 		return -EINVAL;
 	for (unsigned setter = 0; setter < VSM_VTL_COUNT; setter++) {

@@ -108,6 +108,7 @@ struct memory {
 	uint8_t opening_count[VSM_VTL_COUNT];
 	size_t slot_limit;    /* memslots a view may use */
 	size_t mapping_limit; /* host mappings that limits may take up; 0: any number */
+	uint64_t gpa_pages;   /* that the host can map */
 	uint64_t changes;     /* grows with every change of regions, limits or overlays; never 0 */
 	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
 };
@@ -121,10 +122,12 @@ struct memory_options {
 	size_t slot_limit;
 	size_t mapping_limit; /* of struct memory */
 	bool ux_is_execute;   /* VSM_QUIRK_UX_IS_EXECUTE */
+	unsigned gpa_bits;    /* of addresses that the host can map; 0, or more than 52: 52 */
 };
 
 /* Guest-physical addresses have at most 52 bits (Intel SDM 3A 4.1.4, MAXPHYADDR). */
-#define MEMORY_GPA_PAGES (UINT64_C(1) << (52 - VSM_PAGE_SHIFT))
+#define MEMORY_GPA_BITS	 52
+#define MEMORY_GPA_PAGES (UINT64_C(1) << (MEMORY_GPA_BITS - VSM_PAGE_SHIFT))
 
 /*
  * Allocates everything a guest can later need but the nodes of the protection maps. -EINVAL: VTL
@@ -138,7 +141,7 @@ void memory_destroy(struct memory *m);
 
 /*
  * Adds RAM: [gpa, gpa+size) shows fd[offset, offset+size). The masks already set apply to it, and
- * overlays in it stay. -EINVAL: unaligned, empty or past the address space; -EEXIST: overlaps a
+ * overlays in it stay. -EINVAL: unaligned, empty or past what the host can map; -EEXIST: overlaps a
  * region; -ERANGE: the file ends before offset+size; -ENOSPC: a view needs more slots than it may
  * have; -ENOMEM; errors of dup and mmap. On failure nothing changed.
  */
@@ -165,7 +168,8 @@ int memory_map_devices(struct memory *m, unsigned vtl);
  * or slot list to it. Overlays keep their own permissions; the mask is for the RAM they cover.
  * -EINVAL: not setter > target, an empty range, bits outside PROT_ALL, or setter's protections are
  * off; -ENXIO: not all of the range is RAM; -ENOMEM: memory, the process's mappings
- * (vm.max_map_count) or mapping_limit are used up; -ENOSPC: slots are. On failure the limits are as before the call.
+ * (vm.max_map_count) or mapping_limit are used up; -ENOSPC: slots are. On failure the limits are as
+ * before the call.
  */
 int memory_limit(struct memory *m, unsigned setter, unsigned target, uint64_t first, uint64_t end,
 		 prot_t mask);
@@ -246,8 +250,8 @@ struct overlay *overlay_create_below(struct memory *m, const struct overlay *of,
 
 /*
  * Shows the overlay at `page` (moving it if it was elsewhere): what it covered before is seen
- * again. The overlay of a page that was enabled last wins. -EINVAL: beyond the GPA space; -ENOSPC:
- * no slot for it; errors of the mapping. On failure nothing changed.
+ * again. The overlay of a page that was enabled last wins. -EINVAL: past what the host can map;
+ * -ENOSPC: no slot for it; errors of the mapping. On failure nothing changed.
  */
 int overlay_enable(struct memory *m, struct overlay *o, uint64_t page);
 

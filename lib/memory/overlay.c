@@ -234,7 +234,7 @@ static int overlay_move(struct memory *m, struct overlay *o, bool enable, uint64
 
 int overlay_enable(struct memory *m, struct overlay *o, uint64_t page)
 {
-	if (page >= MEMORY_GPA_PAGES)
+	if (page >= m->gpa_pages)
 		return -EINVAL;
 	return overlay_move(m, o, true, page);
 }

@@ -31,7 +31,7 @@ RUN_PATH const struct memory_region *memory_region_of(const struct memory *m, ui
 
 static int check(const struct memory *m, gpa_t gpa, uint64_t size, int fd, uint64_t offset)
 {
-	const uint64_t limit = MEMORY_GPA_PAGES << VSM_PAGE_SHIFT;
+	const uint64_t limit = m->gpa_pages << VSM_PAGE_SHIFT;
 	uint64_t first = gpa_page(gpa), file;
 	size_t i = region_index(m, first);
 	int r;

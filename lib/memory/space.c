@@ -139,9 +139,24 @@ static int delete_others(const struct kvm_host *host, struct space *s, const str
 	return result;
 }
 
+static bool shows_overlay(const struct memory *m, const struct view_slot *slot)
+{
+	return m->pool && slot->host >= m->pool &&
+	       slot->host < m->pool + ((size_t)m->overlay_room << VSM_PAGE_SHIFT);
+}
+
+/*
+ * A guest can put its overlay pages over memslots that are not the library's: the VMM's, and those
+ * that KVM has for itself. KVM does not let them be covered.
+ */
+static bool is_covered(const struct memory *m, const struct view_slot *slot, int error)
+{
+	return error == -EEXIST && shows_overlay(m, slot);
+}
+
 /* All slots are some of `want`: makes the others. The list stays sorted, whatever fails. */
-static int create_missing(const struct kvm_host *host, struct space *s,
-			  const struct view_slot *want, size_t count, unsigned *changed)
+static int create_missing(const struct memory *m, struct space *s, const struct view_slot *want,
+			  size_t count, unsigned *changed)
 {
 	struct space_slot *list = s->spare;
 	size_t have = 0, made = 0;
@@ -151,9 +166,11 @@ static int create_missing(const struct kvm_host *host, struct space *s,
 		if (have < s->count && s->slots[have].what.first == want[i].first) {
 			list[made++] = s->slots[have++];
 		} else if (!error) {
-			error = slot_create(host, s, &want[i], &list[made]);
+			error = slot_create(m->host, s, &want[i], &list[made]);
 			++*changed;
 			made += !error;
+			if (is_covered(m, &want[i], error))
+				error = 0;
 		}
 	}
 	s->spare = s->slots;
@@ -181,7 +198,7 @@ int space_apply(struct space *s, struct memory *m, unsigned vtl, unsigned *chang
 	if (!error && v->count > s->slot_limit - s->first_slot)
 		error = -ENOSPC;
 	if (!error)
-		error = create_missing(m->host, s, v->slots, v->count, changed);
+		error = create_missing(m, s, v->slots, v->count, changed);
 	if (error)
 		return error;
 	s->shown_vtl = (int)vtl;

@@ -43,8 +43,9 @@ static inline bool space_shows(const struct space *s, const struct memory *m, un
 }
 
 /*
- * Makes the slots show `vtl`'s view: deletes what differs, then adds what is missing; touches
- * nothing that already matches. No vCPU may be inside while slots change. *changed, when not NULL,
+ * Makes the slots show `vtl`'s view, but for overlay pages where the VM has slots that are not the
+ * library's: deletes what differs, then adds what is missing; touches nothing that already matches.
+ * No vCPU may be inside while slots change. *changed, when not NULL,
  * counts slot ioctls. On failure shown_vtl is -1, so that the next call tries again, and the space
  * shows a subset of the view; unless KVM refused to delete a slot, and then the slot too: no vCPU
  * may enter until a call succeeds.

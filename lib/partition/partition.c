@@ -9,6 +9,7 @@
 
 #include "msr/synthetic.h"
 #include "intercept/io.h"
+#include "kvm/cpuid.h"
 #include "partition/options.h"
 #include "probe/probe.h"
 #include "vcpu/vcpu.h"
@@ -23,6 +24,9 @@
 
 /* KVM advances RIP past an `out` to this port on its own (KVM_X86_QUIRK_OUT_7E_INC_RIP). */
 #define HYPERCALL_PORT_QUIRK 0x7e
+
+#define CPUID_ADDRESSES	     UINT32_C(0x80000008)
+#define PHYSICAL_BITS_MIN    36 /* where that leaf is missing (Intel SDM 3A 4.1.4) */
 
 #define FLAGS_KNOWN                                                                       \
 	(VSM_PARTITION_MSR_EXITS | VSM_PARTITION_VMM_EVENTS | VSM_PARTITION_NO_IO_URING | \
@@ -171,6 +175,25 @@ static size_t mapping_limit(struct vsm_partition *p, const struct vsm_partition_
 	return all > 3 ? (size_t)all / 4 * 3 : 1;
 }
 
+/*
+ * KVM takes no memslot above the host's physical addresses, and a guest could ask for one
+ * (Linux kvm_arch_prepare_memory_region()).
+ */
+static int physical_bits(const struct vsm_partition *p, unsigned *bits)
+{
+	struct kvm_cpuid2 *table = cpuid_supported(p->host, p->kvm_fd);
+	const struct kvm_cpuid_entry2 *leaf;
+
+	if (!table)
+		return -ENOMEM;
+	leaf = cpuid_leaf(table, CPUID_ADDRESSES);
+	*bits = leaf ? leaf->eax & 0xff : 0;
+	if (*bits < PHYSICAL_BITS_MIN)
+		*bits = PHYSICAL_BITS_MIN;
+	free(table);
+	return 0;
+}
+
 static int init_memory(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
 	struct memory_options mo = {
@@ -183,8 +206,10 @@ static int init_memory(struct vsm_partition *p, const struct vsm_partition_optio
 		.slot_limit = p->spaces[0].slot_limit - p->spaces[0].first_slot,
 		.mapping_limit = mapping_limit(p, o),
 	};
-	int r = memory_init(&p->memory, p->host, &mo);
+	int r = physical_bits(p, &mo.gpa_bits);
 
+	if (!r)
+		r = memory_init(&p->memory, p->host, &mo);
 	if (r)
 		return r;
 	p->memory.ux_is_execute = o->quirks & VSM_QUIRK_UX_IS_EXECUTE;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of an XSAVE image that say something. */
 #include "registers/xsave.h"
+#include "kvm/cpuid.h"
 #include "kvm/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CPUID_ENTRIES 256
-#define CPUID_XSAVE   0xd
+#define CPUID_XSAVE 0xd
 
 static void add_component(struct xsave_layout *l, const struct kvm_cpuid_entry2 *e)
 {
@@ -25,16 +25,13 @@ static void add_component(struct xsave_layout *l, const struct kvm_cpuid_entry2 
 
 int xsave_layout_init(struct xsave_layout *l, const struct kvm_host *host, int dev_fd, size_t size)
 {
-	struct kvm_cpuid2 *table =
-		calloc(1, sizeof(*table) + CPUID_ENTRIES * sizeof(table->entries[0]));
+	struct kvm_cpuid2 *table = cpuid_supported(host, dev_fd);
 
 	*l = (struct xsave_layout){.size = size, .known = XSAVE_X87 | XSAVE_SSE};
 	if (!table)
 		return -ENOMEM;
-	table->nent = CPUID_ENTRIES;
-	if (!host->ops->get_supported_cpuid(host, dev_fd, table))
-		for (uint32_t i = 0; i < table->nent; i++)
-			add_component(l, &table->entries[i]);
+	for (uint32_t i = 0; i < table->nent; i++)
+		add_component(l, &table->entries[i]);
 	free(table);
 	return 0;
 }

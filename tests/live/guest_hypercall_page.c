@@ -5,6 +5,8 @@
 #include "trap.h"
 #include "vtl.h"
 
+#define CPUID_ADDRESSES 0x80000008
+
 static uint8_t covered[PAGE_SIZE] PAGE_ALIGNED;
 static uint8_t copied[PAGE_SIZE] PAGE_ALIGNED;
 
@@ -41,6 +43,23 @@ static void page_is_not_writable(void)
 {
 	CHECK_EQUAL(trap_try(write_page, NULL, NULL), TRAP_GP);
 	CHECK(memcmp(copied, hv_page, PAGE_SIZE) == 0);
+}
+
+static void enable_at(void *page)
+{
+	wrmsr(HV_MSR_HYPERCALL, *(const uint64_t *)page | HV_ENABLE);
+}
+
+/* KVM has no memory there: the write fails, and nothing else. */
+static void page_is_within_addresses(void)
+{
+	uint64_t end = UINT64_C(1) << (cpuid(CPUID_ADDRESSES).eax & 0xff), last = end - PAGE_SIZE;
+
+	CHECK_EQUAL(trap_try(enable_at, &end, NULL), TRAP_GP);
+	CHECK(memcmp(copied, hv_page, PAGE_SIZE) == 0);
+	CHECK_EQUAL(trap_try(enable_at, &last, NULL), -1);
+	CHECK(is_filled(hv_page, 0));
+	wrmsr(HV_MSR_HYPERCALL, (uint64_t)hv_page | HV_ENABLE);
 }
 
 static void call(void *page)
@@ -94,6 +113,7 @@ int guest_main(void)
 	hv_setup();
 	covered_memory_comes_back();
 	page_is_not_writable();
+	page_is_within_addresses();
 	copy_does_not_call();
 	user_mode_does_not_call();
 	vtl_calls_are_checked();
