@@ -114,7 +114,10 @@ static inline struct space *partition_space(struct vsm_partition *p, unsigned vt
 	return &p->spaces[p->space_count == 1 ? 0 : vtl];
 }
 
-/* The partition stops working: remembers why (the first reason stays) and logs it. Returns -EIO. */
+/*
+ * The partition stops working: remembers why (the first reason stays), logs it, and has all VPs
+ * return to the VMM. Returns -EIO. The lock is held.
+ */
 int partition_die(struct vsm_partition *p, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a partition says of itself: log lines, its death, its counters, its reference time. */
-#include "partition/partition.h"
+#include "partition/hold.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -22,6 +22,15 @@ void partition_log(struct vsm_partition *p, enum vsm_log_level level, const char
 	p->log(p->callback_ctx, level, line);
 }
 
+/* Who is in the guest may reach what it must not; who sleeps would not hear of it. */
+static void return_all(struct vsm_partition *p)
+{
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i])
+			partition_wake_vp(p->vps[i]);
+	pthread_cond_broadcast(&p->vcpu_moved);
+}
+
 int partition_die(struct vsm_partition *p, const char *format, ...)
 {
 	va_list args;
@@ -33,6 +42,7 @@ int partition_die(struct vsm_partition *p, const char *format, ...)
 	va_end(args);
 	p->dead = true;
 	partition_log(p, VSM_LOG_ERROR, "the partition is dead: %s", p->death);
+	return_all(p);
 	return -EIO;
 }
 

@@ -106,6 +106,20 @@ static bool undo_writes(struct vsm_vcpu *vp)
 	return undone;
 }
 
+/*
+ * -ENOMEM: they are closed, and pages around them may be too, which are opened for steps like
+ * others.
+ */
+static int close_pages(struct vsm_vcpu *vp)
+{
+	int r = memory_close_openings(&vp->partition->memory, vp->active_vtl);
+
+	if (!r || r == -ENOMEM)
+		return 0;
+	return partition_die(vp->partition, "closing a stepped page failed: %s",
+			     strerrorname_np(-r));
+}
+
 static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 {
 	struct memory *m = &vp->partition->memory;
@@ -122,8 +136,8 @@ static int open_and_step(struct vsm_vcpu *vp, const struct violation *v)
 		r = vtl_cpu_flush(cpu);
 	if (!r)
 		r = set_stepping(vp, &debug);
-	if (r && memory_close_openings(m, vtl))
-		return partition_die(vp->partition, "closing a page that was not stepped failed");
+	if (r && close_pages(vp))
+		return -EIO;
 	/* What was decoded is what the tables say, and so is the IDT that was shut. */
 	vtl_cpu_flush_tlb(cpu);
 	return r;
@@ -191,12 +205,11 @@ static int give_back_tf(struct vsm_vcpu *vp)
 
 static int stop(struct vsm_vcpu *vp, bool failed, bool *undone)
 {
-	struct vsm_partition *p = vp->partition;
-	int r = memory_close_openings(&p->memory, vp->active_vtl);
+	int r = close_pages(vp);
 
 	*undone = undo_writes(vp);
 	if (r)
-		return partition_die(p, "closing a stepped page failed");
+		return r;
 	vcpu_rare(vp)->step.failed = failed;
 	give_up_stepper(vp);
 	r = set_stepping(vp, &(struct kvm_guest_debug){.control = 0});

@@ -45,6 +45,19 @@ static void start(unsigned stepper, enum vsm_topology topology, enum vsm_enforce
 	fake_vcpu_regs(s.x.fake, smp_fd(&s, stepper, 0))->rbx = PAGE_SECRET;
 }
 
+static const struct kvm_ops *real_ops;
+
+/* Until stop(). */
+static void replace_run(int (*run)(const struct kvm_host *h, int vcpu_fd))
+{
+	static struct kvm_ops ops;
+
+	real_ops = s.x.host->ops;
+	ops = *real_ops;
+	ops.run = run;
+	((struct kvm_host *)(uintptr_t)s.x.host)->ops = &ops;
+}
+
 static bool stored(void)
 {
 	uint32_t value;
@@ -53,13 +66,21 @@ static bool stored(void)
 	return value == VALUE;
 }
 
+static void release(void)
+{
+	if (real_ops)
+		((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
+	real_ops = NULL;
+	smp_stop(&s);
+}
+
 static void stop(void)
 {
 	assert_null(s.p->stepper);
 	for (unsigned i = 0; i < SMP_VPS; i++)
 		assert_true(!s.vp[i] || !s.vp[i]->holds);
 	assert_int_equal(s.p->memory.opening_count[0], 0);
-	smp_stop(&s);
+	release();
 }
 
 /* --- turns in a single VM --- */
@@ -72,8 +93,6 @@ static int let_wait(struct fake_guest *g, void *ctx)
 	smp_wait_asleep(&s, 1);
 	return FAKE_NEXT;
 }
-
-static const struct kvm_ops *real_ops;
 
 /* What VTL0 is shown for is over when its access turns out to need a step. */
 static int end_slice(const struct kvm_host *h, int vcpu_fd)
@@ -88,22 +107,16 @@ static int end_slice(const struct kvm_host *h, int vcpu_fd)
 /* Neither waits for the other for ever. */
 static void steps_in_turn(enum vsm_enforcement enforcement)
 {
-	static struct kvm_ops ops;
-
 	start(0, VSM_TOPOLOGY_SINGLE_VM, enforcement);
 	smp_enable_vtl1(&s, 1);
 	s.vp[1]->active_vtl = 1;
-	real_ops = s.x.host->ops;
-	ops = *real_ops;
-	ops.run = end_slice;
-	((struct kvm_host *)(uintptr_t)s.x.host)->ops = &ops;
+	replace_run(end_slice);
 	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = let_wait}, STORE, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
 	smp_run(&s, 0);
 	smp_expect_vmm(&s, 0, 0);
 	smp_expect_vmm(&s, 1, 1);
 	assert_true(stored());
-	((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
 	stop();
 }
 
@@ -234,13 +247,70 @@ static void test_starts_over(void **state)
 	stop();
 }
 
+/* --- a host that does not close the page again --- */
+
+static unsigned refused_call; /* of mprotect, when the step has been made; 0: all */
+static bool refused;
+
+static int refuse_to_close(const struct kvm_host *h, int vcpu_fd)
+{
+	int r = real_ops->run(h, vcpu_fd);
+
+	if (r || refused || vcpu_fd != smp_fd(&s, 0, 0) || !stored())
+		return r;
+	refused = true;
+	fake_kvm_fail(s.x.fake, FAKE_OP_protect_memory, refused_call, ENOMEM);
+	return 0;
+}
+
+static int secret_access(void)
+{
+	return fake_kvm_guest_access(s.x.fake, partition_space(s.p, 0)->vm_fd, PAGE_SECRET);
+}
+
+/* One mapping too few: the page is closed with those around it, which are opened again. */
+static void test_closed_otherwise(void **state)
+{
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	refused_call = 1;
+	refused = false;
+	replace_run(refuse_to_close);
+	SMP_SCRIPT(&s, 0, 0, STORE, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	assert_true(refused);
+	assert_null(vsm_partition_death(s.p));
+	assert_int_equal(secret_access(), KVM_MAP_NONE);
+	stop();
+}
+
+/* The page stays open: nobody enters the guest any more, or sleeps on. */
+static void test_not_closed(void **state)
+{
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	refused_call = 0;
+	refused = false;
+	replace_run(refuse_to_close);
+	smp_interrupts_on(&s, 1, 0);
+	SMP_SCRIPT(&s, 0, 0, STORE);
+	SMP_SCRIPT(&s, 1, 0, HALT);
+	smp_run(&s, 1);
+	smp_wait_asleep(&s, 1);
+	smp_run(&s, 0);
+	assert_int_equal(smp_join(&s, 0), -EIO);
+	assert_int_equal(smp_join(&s, 1), -EIO);
+	assert_non_null(vsm_partition_death(s.p));
+	release();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps_in_turn),
-		cmocka_unit_test(test_suspended),
-		cmocka_unit_test(test_waits_for_sipi),
-		cmocka_unit_test(test_starts_over),
+		cmocka_unit_test(test_steps_in_turn),	 cmocka_unit_test(test_suspended),
+		cmocka_unit_test(test_waits_for_sipi),	 cmocka_unit_test(test_starts_over),
+		cmocka_unit_test(test_closed_otherwise), cmocka_unit_test(test_not_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
