@@ -35,9 +35,13 @@ static void save_piece(struct saved *s, const struct viewer *w, const struct pie
 {
 	struct saved_piece *to = &s->pieces[s->piece_count];
 
-	/* A closed page does not get the store, and may be someone else's to change meanwhile. */
+	/*
+	 * A closed page does not get the store, and may be someone else's to change meanwhile; nor
+	 * does ROM, which cannot be put back either.
+	 */
 	if (s->piece_count == SAVED_PIECES || p->len > SAVED_BYTES ||
 	    viewer_hardware(w, gpa_page(p->gpa)) != KVM_MAP_READ_WRITE ||
+	    !memory_allows(w->m, w->vtl, gpa_page(p->gpa), MEM_WRITE, w->user, NULL) ||
 	    host_read(w->m, w->vtl, p->gpa, to->bytes, p->len))
 		return;
 	to->gpa = p->gpa;

@@ -211,6 +211,27 @@ static void test_load_side_effects(void **state)
 	assert_int_equal(fake_vcpu_delivered(s->x.fake, scene_cpu(s)->fd, NULL, 0), 0);
 }
 
+/* ROM does not get what the string move stores: there is nothing to put back. */
+static void test_load_for_rom(void **state)
+{
+	static const struct fake_step step = {
+		.kind = FAKE_LOAD, .gva = DATA, .size = 8, .length = 2, .reg = FAKE_R8};
+	struct scene *s = *state;
+	struct kvm_regs before;
+	struct violation v;
+
+	scene_code(s, CODE, movsq, sizeof(movsq));
+	scene_limit(s, DATA, 0);
+	before = *scene_regs(s);
+	before.rsi = DATA;
+	before.rdi = LINEAR_ROM;
+	set_regs(s, &before);
+	v = run_to_mmio(s, &step);
+	assert_violation(&v, MEM_READ, DATA, movsq, 2);
+	assert_memory_equal(scene_regs(s), &before, sizeof(before));
+	settle(s);
+}
+
 /* --- stores --- */
 
 static const struct fake_step store_step = {
@@ -773,6 +794,7 @@ int main(void)
 		TEST(test_load),
 		TEST(test_vector_load),
 		TEST(test_load_side_effects),
+		TEST(test_load_for_rom),
 		TEST(test_store_allowed_later),
 		TEST(test_store_still_forbidden),
 		TEST(test_store_other_setter),
