@@ -20,7 +20,7 @@
  * While pages are open for one VP's instruction they are open for every VP in that VTL: the others
  * stay outside the guest until they are closed again. One VP steps at a time.
  */
-static bool take_stepper(struct vsm_vcpu *vp)
+bool step_take(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
 
@@ -30,22 +30,33 @@ static bool take_stepper(struct vsm_vcpu *vp)
 		return true;
 	p->stepper = vp;
 	p->step_overdue = false;
-	for (uint32_t i = 0; i < p->max_vps; i++)
-		if (p->vps[i] && p->vps[i] != vp)
-			partition_hold_vp(p->vps[i]);
+	/* One that is made meanwhile is made held. */
+	for (uint32_t i = 0; i < p->max_vps; i++) {
+		struct vsm_vcpu *other = p->vps[i];
+
+		if (!other || other == vp || other->held_by_step)
+			continue;
+		other->held_by_step = true;
+		partition_hold_vp(other);
+	}
 	return true;
 }
 
-static void give_up_stepper(struct vsm_vcpu *vp)
+void step_give_up(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
 
 	if (p->stepper != vp)
 		return;
 	p->stepper = NULL;
-	for (uint32_t i = 0; i < p->max_vps; i++)
-		if (p->vps[i] && p->vps[i] != vp)
-			partition_release_vp(p->vps[i]);
+	for (uint32_t i = 0; i < p->max_vps; i++) {
+		struct vsm_vcpu *other = p->vps[i];
+
+		if (!other || !other->held_by_step)
+			continue;
+		other->held_by_step = false;
+		partition_release_vp(other);
+	}
 }
 
 static int set_stepping(struct vsm_vcpu *vp, const struct kvm_guest_debug *debug)
@@ -159,7 +170,7 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v)
 		return r;
 	if (!v->delivers && no_progress(step, regs->rip, v))
 		return violation_refuse(vp, &now);
-	if (!take_stepper(vp))
+	if (!step_take(vp))
 		return EXIT_RESUME;
 	if (vp->partition->max_vps > 1) {
 		now = (struct violation){0};
@@ -174,7 +185,7 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v)
 		r = now.delivers ? window_deliver(vp, &now) : open_and_step(vp, &now);
 	}
 	if (!active->stepping)
-		give_up_stepper(vp);
+		step_give_up(vp);
 	else
 		vp->stats.steps++;
 	/* Out of slots or mappings: the guest's doing, and no reason for the VMM to stop it. */
@@ -211,7 +222,7 @@ static int stop(struct vsm_vcpu *vp, bool failed, bool *undone)
 	if (r)
 		return r;
 	vcpu_rare(vp)->step.failed = failed;
-	give_up_stepper(vp);
+	step_give_up(vp);
 	r = set_stepping(vp, &(struct kvm_guest_debug){.control = 0});
 	return r ? r : give_back_tf(vp);
 }

@@ -28,6 +28,13 @@ int step_end(struct vsm_vcpu *vp);
 int step_interrupted(struct vsm_vcpu *vp);
 
 /*
+ * All other VPs leave the guest, and stay out until step_give_up(), which is a no-op without. The
+ * lock may be given up meanwhile. False: another VP has done that.
+ */
+bool step_take(struct vsm_vcpu *vp);
+void step_give_up(struct vsm_vcpu *vp);
+
+/*
  * Is a VP in the guest with pages open? Nobody else changes registers or memory of a guest's then:
  * the instruction would not be the one they were opened for.
  */

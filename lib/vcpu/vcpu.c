@@ -217,7 +217,8 @@ int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_optio
 	vp->wake_fd = -1;
 	pthread_mutex_lock(&partition->lock);
 	/* While pages are open for another VP's step, this one stays out like the rest. */
-	vp->holds = partition->stepper != NULL;
+	vp->held_by_step = partition->stepper != NULL;
+	vp->holds = vp->held_by_step;
 	r = check_taken(partition, &o);
 	if (!r)
 		r = create_vtls(vp, &o);

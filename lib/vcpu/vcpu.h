@@ -117,6 +117,8 @@ struct vsm_vcpu {
 	int wake_fd;
 	bool nudged;	   /* inside KVM_RUN and asked to come out by the library, not the VMM */
 	bool inside;	   /* in KVM_RUN, counted in its space */
+	bool held_by_step; /* one of `holds` is step.c's */
+	bool being_reset;  /* vsm_vcpu_reset() waits for others: it does not begin to run */
 	unsigned holds;	   /* must stay outside KVM_RUN */
 	uint64_t turn;	   /* waits for its view, since when: gate.c; 0: does not */
 	uint64_t deadline; /* when the next timer of any of its VTLs is due */

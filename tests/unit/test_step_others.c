@@ -247,6 +247,33 @@ static void test_starts_over(void **state)
 	stop();
 }
 
+/* --- a VP that is new --- */
+
+static int create_third(struct fake_guest *g, void *ctx)
+{
+	struct vsm_vcpu_options o = {
+		.size = sizeof(o), .index = 2, .apic_id = 2, .flags = VSM_VCPU_STARTED};
+
+	(void)g, (void)ctx;
+	let_step(1);
+	assert_int_equal(vsm_vcpu_create(s.p, &o, &s.vp[2]), 0);
+	return FAKE_NEXT;
+}
+
+/* It is kept out of the guest like the others, and let in like them. */
+static void test_created_meanwhile(void **state)
+{
+	(void)state;
+	start(1, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = create_third}, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, STORE, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	smp_expect_vmm(&s, 1, 0);
+	assert_true(stored());
+	stop();
+}
+
 /* --- a host that does not close the page again --- */
 
 static unsigned refused_call; /* of mprotect, when the step has been made; 0: all */
@@ -308,9 +335,10 @@ static void test_not_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps_in_turn),	 cmocka_unit_test(test_suspended),
-		cmocka_unit_test(test_waits_for_sipi),	 cmocka_unit_test(test_starts_over),
-		cmocka_unit_test(test_closed_otherwise), cmocka_unit_test(test_not_closed),
+		cmocka_unit_test(test_steps_in_turn),	  cmocka_unit_test(test_suspended),
+		cmocka_unit_test(test_waits_for_sipi),	  cmocka_unit_test(test_starts_over),
+		cmocka_unit_test(test_created_meanwhile), cmocka_unit_test(test_closed_otherwise),
+		cmocka_unit_test(test_not_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
