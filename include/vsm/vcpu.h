@@ -66,8 +66,9 @@ VSM_API int vsm_vcpu_set_cpuid(struct vsm_vcpu *vcpu, const struct kvm_cpuid2 *c
  * the partition's higher VTLs forbid it; only vsm_partition_reset() takes those away. VTL0's vCPU
  * state is the VMM's to set, through vsm_vcpu_fd(), before this call or after it; state that the
  * VTLs share and that a higher VTL held last is lost. An instruction that an exit to the VMM left
- * half-done is ended without effect on the registers. Any thread, while the VP is not inside
- * vsm_vcpu_run().
+ * half-done is ended without effect on the registers; that may bring the other VPs out of the guest
+ * for a moment. Any thread, while the VP is not inside vsm_vcpu_run(), which waits if it is called
+ * meanwhile.
  *
  * -EINVAL NULL; -EBUSY it is; errors of mmap(2), mprotect(2) and KVM's ioctls: the partition is
  * then dead

@@ -7,6 +7,7 @@
 #include "hv/vsm.h"
 #include "msr/synthetic.h"
 #include "vtl/startup.h"
+#include "vcpu/step.h"
 #include "vcpu/vcpu.h"
 #include "vtl/enable.h"
 #include "vtl/reset.h"
@@ -39,6 +40,19 @@ static void zero_memory(const struct memory *m)
 	}
 }
 
+/*
+ * KVM ends an instruction that an exit left half-done with the memory its VM shows: in a single VM
+ * another VTL's perhaps, or what the VTL had before something was closed to it.
+ */
+static int show_view(const struct vsm_vcpu *vp, unsigned vtl)
+{
+	struct vsm_partition *p = vp->partition;
+
+	if (!vp->vtls[vtl].cpu.unfinished)
+		return 0;
+	return space_apply(partition_space(p, vtl), &p->memory, vtl, NULL);
+}
+
 static int reset_vp(struct vsm_vcpu *vp)
 {
 	int r = 0;
@@ -49,8 +63,11 @@ static int reset_vp(struct vsm_vcpu *vp)
 	vp->system_event = (struct system_event){0};
 	vp->deadline = KVM_NEVER;
 	startup_reset(vp);
-	for (unsigned vtl = 0; !r && vtl < vp->partition->vtl_count; vtl++)
-		r = vtl_reset_vp(vp, vtl);
+	for (unsigned vtl = 0; !r && vtl < vp->partition->vtl_count; vtl++) {
+		r = show_view(vp, vtl);
+		if (!r)
+			r = vtl_reset_vp(vp, vtl);
+	}
 	return r;
 }
 
@@ -117,6 +134,38 @@ static int reset_one(struct vsm_vcpu *vp)
 	return r;
 }
 
+/* Does show_view() need the other VPs out of the guest? */
+static bool others_in_the_way(const struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+
+	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++)
+		if (vp->vtls[vtl].cpu.unfinished &&
+		    !space_shows(partition_space(p, vtl), &p->memory, vtl))
+			return p->stepper != vp;
+	return false;
+}
+
+static int reset_among_others(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+	int r;
+
+	vp->being_reset = true;
+	while (vp->holds || others_in_the_way(vp)) {
+		/* Another VP may be looking at this one's state. */
+		if (vp->holds)
+			pthread_cond_wait(&p->vcpu_moved, &p->lock);
+		else if (!step_take(vp))
+			step_wait(p);
+	}
+	r = reset_one(vp);
+	step_give_up(vp);
+	vp->being_reset = false;
+	pthread_cond_broadcast(&p->vcpu_moved);
+	return r;
+}
+
 int vsm_vcpu_reset(struct vsm_vcpu *vcpu)
 {
 	struct vsm_partition *p;
@@ -126,10 +175,9 @@ int vsm_vcpu_reset(struct vsm_vcpu *vcpu)
 		return -EINVAL;
 	p = vcpu->partition;
 	pthread_mutex_lock(&p->lock);
-	/* Another VP may be looking at this one's state. */
-	while (vcpu->holds)
+	while (vcpu->being_reset)
 		pthread_cond_wait(&p->vcpu_moved, &p->lock);
-	r = atomic_load(&vcpu->thread) ? -EBUSY : reset_one(vcpu);
+	r = atomic_load(&vcpu->thread) ? -EBUSY : reset_among_others(vcpu);
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }

@@ -313,6 +313,8 @@ RUN_PATH int vsm_vcpu_run(struct vsm_vcpu *vcpu, struct kvm_run **run)
 		return -EINVAL;
 	p = vcpu->partition;
 	pthread_mutex_lock(&p->lock);
+	while (vcpu->being_reset)
+		pthread_cond_wait(&p->vcpu_moved, &p->lock);
 	arrive(vcpu);
 	atomic_store(&vcpu->thread, p->host->ops->current_thread(p->host));
 	r = leave(vcpu, run, run_until_exit(vcpu));
