@@ -16,9 +16,10 @@ enum verdict search_read(struct search *s, const struct insn_access *a, void *bu
 	struct walk_result result;
 	struct piece p;
 
+	/* Other VPs may have changed the tables since: what they lead to now is asked for again. */
 	for (size_t offset = 0; offset < a->size && verdict == PASSES; offset += p.len)
 		if (viewer_piece(&s->w, a, offset, &p, &result, NULL) ||
-		    host_read(s->w.m, s->w.vtl, p.gpa, (uint8_t *)buf + offset, p.len))
+		    viewer_load(&s->w, &p, (uint8_t *)buf + offset))
 			verdict = OUTSIDE;
 	return verdict;
 }

@@ -144,7 +144,7 @@ static enum verdict check_fetch(struct search *s, struct insn *insn, int *decode
 			return verdict;
 		a.size = (uint16_t)(sizeof(bytes) - got);
 		if (viewer_piece(&s->w, &a, 0, &p, &result, &fault) ||
-		    host_read(s->w.m, s->w.vtl, p.gpa, bytes + got, p.len))
+		    viewer_load(&s->w, &p, bytes + got))
 			return OUTSIDE;
 		got += p.len;
 		*decoded = insn_decode(&s->w.context, bytes, got, insn);

@@ -49,8 +49,7 @@ static bool holds(void *ctx, gva_t gva, const uint8_t *bytes, size_t len)
 
 	for (size_t offset = 0; offset < len; offset += p.len)
 		if (viewer_piece(s->w, &a, offset, &p, &result, NULL) || p.len > sizeof(now) ||
-		    host_read(s->w->m, s->w->vtl, p.gpa, now, p.len) ||
-		    memcmp(now, bytes + offset, p.len))
+		    viewer_load(s->w, &p, now) || memcmp(now, bytes + offset, p.len))
 			return false;
 	return true;
 }

@@ -73,6 +73,11 @@ int viewer_piece(const struct viewer *w, const struct insn_access *a, size_t off
 	return r;
 }
 
+int viewer_load(const struct viewer *w, const struct piece *piece, void *buf)
+{
+	return guest_read(w->m, w->vtl, piece->gpa, buf, piece->len, MEM_READ, false, NULL);
+}
+
 static bool find_in_access(const struct viewer *w, const struct insn_access *a, gpa_t gpa,
 			   gva_t *gva)
 {

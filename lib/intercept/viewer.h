@@ -40,6 +40,9 @@ struct piece {
 int viewer_piece(const struct viewer *w, const struct insn_access *a, size_t offset,
 		 struct piece *piece, struct walk_result *result, struct access_fault *fault);
 
+/* A piece's bytes, if the VTL may read them. 0, or guest_read()'s error. */
+int viewer_load(const struct viewer *w, const struct piece *piece, void *buf);
+
 /* The linear address at which the instruction's accesses of that kind reach gpa; false: none does.
  */
 bool viewer_find(const struct viewer *w, const struct insn *insn, enum mem_access access, gpa_t gpa,

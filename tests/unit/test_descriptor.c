@@ -267,15 +267,81 @@ static void test_delivery_marks(void **state)
 	assert_int_equal(read_of(s, GDT), 0);
 }
 
+/* --- another VP changes the tables --- */
+
+int __real_guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
+		      enum mem_access access, bool user, struct access_fault *fault);
+int __wrap_guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
+		      enum mem_access access, bool user, struct access_fault *fault);
+int __real_host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len);
+int __wrap_host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len);
+
+#define SECRET 0x80000u
+
+/* Before the read of that number, `pte` leads to the secret. */
+static struct {
+	unsigned reads, at, read_secret;
+	uint64_t *pte;
+} race;
+
+static void count_read(void)
+{
+	if (++race.reads == race.at)
+		*race.pte = SECRET | PTE_ALL;
+}
+
+int __wrap_guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
+		      enum mem_access access, bool user, struct access_fault *fault)
+{
+	int r;
+
+	count_read();
+	r = __real_guest_read(m, vtl, gpa, buf, len, access, user, fault);
+	race.read_secret += !r && gpa_page(gpa) == SECRET >> 12;
+	return r;
+}
+
+int __wrap_host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len)
+{
+	count_read();
+	race.read_secret += gpa_page(gpa) == SECRET >> 12;
+	return __real_host_read(m, vtl, gpa, buf, len);
+}
+
+/* Whenever the page of a descriptor, a selector or the code turns into one that is closed. */
+static void test_tables_change(void **state)
+{
+	static const uint64_t pages[] = {GDT, FAR_PTR, CODE};
+	struct scene *s = *state;
+	struct violation v;
+
+	RUN(s, "\x8e\x00"); /* mov (%rax), %es */
+	put(s, FAR_PTR, 0x10, 2);
+	scene_limit(s, SECRET, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+		race.pte = scene_pte(s, pages[i]);
+		race.at = 0;
+		do {
+			race.reads = 0;
+			race.at++;
+			*race.pte = pages[i] | PTE_ALL;
+			assert_int_equal(intercept_locate(&s->vp, &v), 0);
+			assert_int_equal(race.read_secret, 0);
+		} while (race.reads >= race.at);
+		assert_true(race.at > 10);
+	}
+	race.at = 0;
+}
+
 #define TEST(name)    cmocka_unit_test_setup_teardown(name, start, stop)
 #define TEST_32(name) cmocka_unit_test_setup_teardown(name, start_32, stop)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_iret),	   TEST(test_retf),  TEST_32(test_return_32),
-		TEST(test_order),	   TEST(test_marks), TEST(test_selector_in_memory),
-		TEST(test_delivery_marks),
+		TEST(test_iret),	   TEST(test_retf),	     TEST_32(test_return_32),
+		TEST(test_order),	   TEST(test_marks),	     TEST(test_selector_in_memory),
+		TEST(test_delivery_marks), TEST(test_tables_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
