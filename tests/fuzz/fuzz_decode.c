@@ -50,6 +50,7 @@ static void check(const struct insn *insn, const uint8_t *bytes)
 {
 	require(insn->length >= 1 && insn->length <= INSN_MAX);
 	require(insn->access_count <= INSN_ACCESSES);
+	require(insn->selector_count <= INSN_SELECTORS);
 	require(!memcmp(insn->bytes, bytes, insn->length));
 	for (unsigned i = 0; i < insn->access_count; i++)
 		require(insn->accesses[i].size && insn->accesses[i].access <= MEM_WRITE);

@@ -6,7 +6,8 @@
  *
  * Checked: nothing is read that the VTL may not read, and not much; memory stays as it is; what is
  * told is an access that the VTL named forbids, of memory there is, at the GVA it is made at; what
- * a step would open the limits allow; what is queued KVM takes.
+ * a step would open the limits allow; what is queued KVM takes; in the plain case what is told is
+ * what is closed (naive_delivery.h). While it is looked at, another VP may change page tables.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +15,13 @@
 
 #include "fake_kvm.h"
 #include "intercept/intercept.h"
+#include "naive_delivery.h"
 #include "vcpu/exit.h"
 #include "vcpu/vcpu.h"
 
-#define PAGES	   32u
+#define PAGES	   NAIVE_PAGES
 #define SIZE	   (PAGES * VSM_PAGE_SIZE)
-#define VTLS	   3
+#define VTLS	   NAIVE_VTLS
 #define LIMITS	   6
 #define READS_MAX  1000 /* entries, pieces and code bytes: an instruction's and its event's */
 #define EVENT_LAST 31
@@ -75,6 +77,8 @@ struct input {
 	uint8_t code[17]; /* at RIP */
 	uint8_t insn;	  /* of `instructions`, in front of them */
 	uint8_t rip, limit_count;
+	/* Before the read of that number, that page is mapped to that of a limit. */
+	uint8_t race_at, race_page, race_to;
 	struct limit limits[LIMITS];
 	uint8_t ndata, reason, words_at; /* of the exit's words */
 	uint16_t changed;		 /* which of `values` there are */
@@ -140,11 +144,26 @@ int __wrap_guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf
 
 static unsigned reads;
 
+/* Another VP at work: VTL0's leaf table, in which it changes an entry. */
+static struct {
+	uint8_t *table;
+	unsigned at;
+	uint64_t page, to;
+} race;
+
+static void count_read(void)
+{
+	const uint64_t entry = race.to << 12 | 0x67;
+
+	if (++reads == race.at)
+		memcpy(race.table + 8 * race.page, &entry, sizeof(entry));
+}
+
 int __wrap_host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len)
 {
 	uint8_t setter;
 
-	reads++;
+	count_read();
 	for (uint64_t page = gpa_page(gpa); len && page <= (gpa.addr + len - 1) >> 12; page++)
 		require(memory_allows(m, vtl, page, MEM_READ, false, &setter) || !setter);
 	return __real_host_read(m, vtl, gpa, buf, len);
@@ -153,7 +172,7 @@ int __wrap_host_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf,
 int __wrap_guest_read(const struct memory *m, unsigned vtl, gpa_t gpa, void *buf, size_t len,
 		      enum mem_access access, bool user, struct access_fault *fault)
 {
-	reads++;
+	count_read();
 	return __real_guest_read(m, vtl, gpa, buf, len, access, user, fault);
 }
 
@@ -268,6 +287,8 @@ static void change_registers(const struct input *in, struct kvm_sregs *s, struct
 		if (in->changed >> i & 1)
 			*places[i] = in->values[i];
 }
+
+#define CHANGED_MODE (0xf << 4) /* of input.changed: the control registers */
 
 static void put_code(struct target *t, const struct input *in)
 {
@@ -444,7 +465,9 @@ static void check_bytes(const struct target *t, const struct violation *v)
 	require(got == v->insn_count && !memcmp(bytes, v->insn_bytes, got));
 }
 
-/* Pages that a step opens. Read-only ones for writing are tables, which are told apart in a step. */
+/*
+ * Pages that a step opens. Read-only ones for writing are tables, which are told apart in a step.
+ */
 static void check_open(const struct target *t, const struct violation *v)
 {
 	require(v->open_count && v->open_count <= VIOLATION_PAGES);
@@ -497,6 +520,42 @@ static void check(struct target *t, const struct violation *v)
 		check_open(t, v);
 }
 
+/* Masks as the input has them, the last one for a page. */
+static void get_masks(const struct input *in, uint8_t masks[VTLS][VTLS][PAGES])
+{
+	memset(masks, PROT_ALL, sizeof(masks[0]) * VTLS);
+	for (unsigned i = 0; i < in->limit_count % (LIMITS + 1u); i++) {
+		const struct limit *l = &in->limits[i];
+		bool two = l->who & 1;
+
+		masks[two ? 2 : 1][two ? l->who >> 1 & 1 : 0][l->page % PAGES] =
+			l->mask & PROT_R ? l->mask & PROT_ALL : 0;
+	}
+}
+
+/* Not only is what is told true: what is true is told. */
+static void check_complete(const struct target *t, const struct input *in,
+			   const struct kvm_vcpu_events *events, const struct violation *v)
+{
+	const int fd = vcpu_active(t->vp)->cpu.fd;
+	const struct kvm_sregs *s = fake_vcpu_sregs(t->fake, fd);
+	uint8_t masks[VTLS][VTLS][PAGES];
+	struct naive n = {.mem = t->mem, .vtl = t->vp->active_vtl, .masks = masks};
+
+	if (in->mode % MODES != LONG || in->how % HOWS != FAULTED || !events->exception.injected ||
+	    in->changed & CHANGED_MODE)
+		return;
+	get_masks(in, masks);
+	naive_delivery(&n, fake_vcpu_regs(t->fake, fd), s, events->exception.nr,
+		       events->exception.has_error_code);
+	if (n.unknown)
+		return;
+	require(v->setter == n.setter);
+	if (!n.setter)
+		return;
+	require(v->gpa.addr == n.gpa && v->access == (n.write ? MEM_WRITE : MEM_READ));
+}
+
 /* --- one input --- */
 
 static void look(struct target *t, const struct input *in)
@@ -509,6 +568,10 @@ static void look(struct target *t, const struct input *in)
 
 	memcpy(before, t->mem, SIZE);
 	reads = 0;
+	race.table = t->mem + (TABLE << 12);
+	race.at = in->race_at % 64;
+	race.page = in->race_page % PAGES;
+	race.to = in->limits[in->race_to % LIMITS].page % PAGES;
 	if (in->how % HOWS == AHEAD) {
 		t->p->watches = vcpu_active(t->vp)->ahead = true;
 		require(!violation_ahead(t->vp, &v));
@@ -517,9 +580,14 @@ static void look(struct target *t, const struct input *in)
 		require(!intercept_locate(t->vp, &v));
 	}
 	require(reads <= READS_MAX);
+	check_events(t, &v, &events);
+	/* The tables are not what they were when it was found. */
+	if (race.at && reads >= race.at)
+		return;
+	race.at = 0;
 	require(!memcmp(before, t->mem, SIZE));
 	check(t, &v);
-	check_events(t, &v, &events);
+	check_complete(t, in, &events, &v);
 	require(!memcmp(&regs, fake_vcpu_regs(t->fake, fd), sizeof(regs)));
 }
 
@@ -575,5 +643,85 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	limit(t, &in, true);
 	look(t, &in);
 	limit(t, &in, false);
+	return 0;
+}
+
+/* --- what is tried first, every time --- */
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/*
+ * With a gate at the end of the IDT's page, which a vector may be made to have; for half of them
+ * the code segment has not been accessed yet.
+ */
+static void run(const struct input *in)
+{
+	static const uint8_t patches[] = {
+		0xf8, IDT << 4 | 0xf, 8, 0,    CODE << 4, 8, 0, 0, 0x8e, 0, 0, /* the gate */
+		0x0d, GDT << 4,	      1, 0x9a, /* the segment's type */
+	};
+	uint8_t data[sizeof(*in) + sizeof(patches)];
+
+	memcpy(data, in, sizeof(*in));
+	memcpy(data + sizeof(*in), patches, sizeof(patches));
+	LLVMFuzzerTestOneInput(data, sizeof(data) - (in->exception & 1 ? 0 : 4));
+}
+
+/* Everything as it is, or a structure that crosses a page: the gate, the TSS's slot, the frame. */
+static void run_layouts(struct input *in)
+{
+	const uint64_t slot = in->exception & 1 ? 0x24 : 4;
+
+	in->changed = 0;
+	run(in);
+	in->changed = 1 << 8;
+	in->values[8] = (IDT << 12) + 0xff8 - 16u * in->exception;
+	run(in);
+	in->changed = 1 << 11;
+	in->values[11] = (TSS << 12) + 0xffc - slot;
+	run(in);
+	in->changed = 1 << 1;
+	in->values[1] = (STACK << 12) + 16;
+	run(in);
+}
+
+/* Deliveries from both rings, to both kinds of stacks, with each page closed or read-only. */
+static void run_deliveries(void)
+{
+	struct input in = {.mode = LONG, .how = FAULTED, .limit_count = 1};
+
+	for (unsigned i = 0; i < 16 * PAGES; i++) {
+		in.exception = i & 1 ? 13 : 6;
+		in.cpl = i & 2 ? 3 : 0;
+		in.events = i & 4 ? 5 : 1;
+		in.limits[0].mask = i & 8 ? PROT_R : 0;
+		in.limits[0].page = (uint8_t)(i / 16);
+		run_layouts(&in);
+	}
+}
+
+/* Instructions whose pages turn into a closed one at each moment. */
+static void run_races(void)
+{
+	static const uint8_t pages[] = {IDT, GDT, TSS, CODE, DATA, STACK};
+	struct input in = {.mode = LONG, .how = FAULTED, .limit_count = 1};
+
+	in.limits[0].page = PAGES - 1;
+	for (unsigned i = 0; i < INSTRUCTIONS * sizeof(pages); i++) {
+		in.insn = (uint8_t)(i / sizeof(pages));
+		in.race_page = pages[i % sizeof(pages)];
+		in.race_at = 0;
+		do {
+			in.race_at++;
+			run(&in);
+		} while (reads >= in.race_at && in.race_at < 63);
+	}
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	run_deliveries();
+	run_races();
 	return 0;
 }
