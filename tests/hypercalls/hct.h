@@ -332,6 +332,9 @@ void hct_env_call(struct hct_call *call);
 /* An initial context (224 bytes) that the VTL can run with. */
 void hct_env_context(unsigned vtl, void *context);
 
+/* Bits that the processors' physical addresses have. */
+unsigned hct_env_physical_bits(void);
+
 /* The VTL was enabled on this VP. */
 void hct_env_enabled(unsigned vtl);
 

@@ -3,6 +3,7 @@
 #include "rows.h"
 
 #define RAX		   0x00020000
+#define CR3		   0x00040002
 #define CR8		   0x00040004
 #define DR0		   0x00050000
 #define LSTAR		   0x00080009
@@ -104,6 +105,44 @@ static void many_lstars(uint64_t *in)
 	}
 }
 
+/* The first value that is too wide for the processor, and the last that is not. */
+static void wide_cr3(uint64_t *in)
+{
+	in[4] = UINT64_C(1) << hct_env_physical_bits();
+}
+
+static void widest_cr3(uint64_t *in)
+{
+	wide_cr3(in);
+	in[4] -= HCT_PAGESIZE;
+}
+
+static bool is_widest_cr3(const uint64_t *out)
+{
+	return out[0] == (UINT64_C(1) << hct_env_physical_bits()) - HCT_PAGESIZE && !out[1];
+}
+
+/* Of VP 1, which has not been started and so is not in long mode. */
+static void set_other_cr3(uint64_t value)
+{
+	HCT_SIMPLE(0, CALL_SET_REGISTERS, 1, HCT_SELF, HCT_VP(1, 0), CR3, 0, value);
+}
+
+static void widen_other_cr3(const struct hct_row *row)
+{
+	uint64_t in[5];
+
+	(void)row;
+	widest_cr3(in);
+	set_other_cr3(in[4]);
+}
+
+static void reset_other_cr3(const struct hct_row *row)
+{
+	(void)row;
+	set_other_cr3(0);
+}
+
 #define GET(n, ...)                                                                  \
 	{                                                                            \
 		.name = "get registers: " n, .code = CALL_GET_REGISTERS, __VA_ARGS__ \
@@ -134,6 +173,8 @@ const struct hct_row hct_rows_registers[] = {
 	    .reps = 1, .status = ST_INVALID_VTL_STATE, .state = HCT_ONLY_TWO_ON_VP, .caller = 2),
 	GET("VTL1's, enabled again", IN(HCT_SELF, HCT_VP_OWN, PAIR(LSTAR, VP_STATUS)), .reps = 2,
 	    .done = 2, OUT(0, 0, 0x70001, 0), .state = HCT_AGAIN, .caller = 1),
+	GET("a CR3 as wide as can be", IN(HCT_SELF, HCT_VP(1, 0), CR3), .reps = 1, .done = 1,
+	    .check = is_widest_cr3, .before = widen_other_cr3, .after = reset_other_cr3),
 	GET("another partition", IN(1, HCT_VP_OWN, RAX), .reps = 1,
 	    .status = ST_INVALID_PARTITION_ID),
 	GET("no such VP", IN(HCT_SELF, HCT_VP(9, 0), RAX), .reps = 1,
@@ -179,6 +220,12 @@ const struct hct_row hct_rows_registers[] = {
 	    .status = ST_INVALID_REGISTER_VALUE),
 	SET("reserved bits", IN(HCT_SELF, HCT_VP_OWN, VINA, 0, BAD_VINA), .reps = 1,
 	    .status = ST_INVALID_REGISTER_VALUE, AS_VTL1),
+	SET("a CR3 as wide as can be", IN(HCT_SELF, HCT_VP(1, 0), CR3), .fill = widest_cr3,
+	    .reps = 1, .done = 1, .after = reset_other_cr3),
+	SET("a CR3 that is too wide", IN(HCT_SELF, HCT_VP(1, 0), CR3), .fill = wide_cr3, .reps = 1,
+	    .status = ST_INVALID_REGISTER_VALUE),
+	SET("its own CR3, too wide", IN(HCT_SELF, HCT_VP_OWN, CR3), .fill = wide_cr3, .reps = 1,
+	    .status = ST_INVALID_REGISTER_VALUE),
 	SET("an intercept that cannot be", IN(HCT_SELF, HCT_VP_OWN, CR_INTERCEPT, 0, CR0_WRITES),
 	    .reps = 1, .status = ST_OPERATION_DENIED, AS_VTL1),
 	SET("the kernel fails", IN(HCT_SELF, HCT_VP_OWN, DR0), .reps = 1,

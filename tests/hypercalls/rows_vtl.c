@@ -19,11 +19,16 @@
 #define RFLAGS	(CONTEXT + 2)
 #define EFER	(CONTEXT + 23)
 #define CR0	(CONTEXT + 24)
+#define CR3	(CONTEXT + 25)
 #define CS	(CONTEXT + 4) /* its limit, selector and attributes */
 #define SS	(CONTEXT + 14)
 #define WORDS	28 /* of a context */
 #define PE	UINT64_C(1)
 #define ET	UINT64_C(0x10)
+#define PG	UINT64_C(0x80000000)
+#define LME_LMA UINT64_C(0x500)
+#define CODE_64 (UINT64_C(0x2000) << 48)
+#define CODE_32 (UINT64_C(0x4000) << 48)
 
 static void context1(uint64_t *in)
 {
@@ -51,6 +56,27 @@ static void true_real_mode(uint64_t *in)
 	in[CS] = UINT64_C(0x9b) << 48 | 0xffff;
 	in[SS] = UINT64_C(0x93) << 48 | 0xffff;
 	in[CR0] = ET;
+}
+
+static void wide_cr3(uint64_t *in)
+{
+	context1(in);
+	in[CR3] = UINT64_C(1) << hct_env_physical_bits();
+}
+
+/* KVM would take it. */
+static void wide_cr3_without_paging(uint64_t *in)
+{
+	wide_cr3(in);
+	in[CR0] &= ~PG;
+	in[EFER] &= ~LME_LMA;
+	in[CS] = (in[CS] & ~CODE_64) | CODE_32;
+}
+
+static void wide_cr3_in_real_mode(uint64_t *in)
+{
+	true_real_mode(in);
+	in[CR3] = UINT64_C(1) << hct_env_physical_bits();
 }
 
 static void reserved_efer(uint64_t *in)
@@ -181,6 +207,11 @@ const struct hct_row hct_rows_vtl[] = {
 		  .status = ST_INVALID_PARAMETER, AS(HCT_ON_PARTITION, 0)),
 	ENABLE_VP("reserved bits in EFER", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 1)),
 		  .fill = reserved_efer, .status = ST_INVALID_PARAMETER, AS(HCT_ON_PARTITION, 0)),
+	ENABLE_VP("a CR3 that is too wide", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 1)), .fill = wide_cr3,
+		  .status = ST_INVALID_PARAMETER, AS(HCT_ON_PARTITION, 0)),
+	ENABLE_VP("a CR3 that is too wide, without paging", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 1)),
+		  .fill = wide_cr3_without_paging, .status = ST_INVALID_PARAMETER,
+		  AS(HCT_ON_PARTITION, 0)),
 	ENABLE_VP("virtual-8086 mode", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 1)), .fill = virtual_8086,
 		  .status = ST_INVALID_PARAMETER, AS(HCT_ON_PARTITION, 0)),
 	ENABLE_VP("the partition does not have it", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 1)),
@@ -253,6 +284,8 @@ const struct hct_row hct_rows_vtl[] = {
 	START("itself", IN(HCT_SELF, HCT_VP(HCT_VP_SELF, 0)), .fill = context0,
 	      .status = ST_INVALID_VP_STATE),
 	START("reserved bits of EFER", IN(HCT_SELF, HCT_VP(1, 0)), .fill = reserved_efer,
+	      .status = ST_INVALID_REGISTER_VALUE),
+	START("a CR3 that is too wide", IN(HCT_SELF, HCT_VP(1, 0)), .fill = wide_cr3_in_real_mode,
 	      .status = ST_INVALID_REGISTER_VALUE),
 	START("real mode in VTL1", IN(HCT_SELF, HCT_VP(1, 1)), .fill = true_real_mode,
 	      .status = ST_INVALID_REGISTER_VALUE, .before = enable_other1, .after = disable_other1,

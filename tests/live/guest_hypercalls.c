@@ -16,6 +16,8 @@
 #define DEVICE_EVENTS	   6
 #define DEVICE_NO_EVENTS   7
 
+#define LEAF_ADDRESS_SIZES 0x80000008
+
 /* As hypercalls_call.S has it. */
 struct registers {
 	uint64_t control, switch_input;
@@ -189,6 +191,11 @@ uint32_t hct_env_apic_id(unsigned vp)
 static void tell_device(unsigned command, uint8_t id, uint8_t sint)
 {
 	out32(TEST_DEVICE, (uint32_t)id << 24 | command << 16 | sint);
+}
+
+unsigned hct_env_physical_bits(void)
+{
+	return cpuid(LEAF_ADDRESS_SIZES).eax & 0xff;
 }
 
 void hct_env_connect(bool events, uint8_t id, uint8_t sint)

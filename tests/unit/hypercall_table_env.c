@@ -287,6 +287,12 @@ const void *hct_env_shown(unsigned page)
 	return o ? o->host : hct_env_page(page);
 }
 
+/* The most there can be, where the VMM did not set the CPUID. */
+unsigned hct_env_physical_bits(void)
+{
+	return 52;
+}
+
 uint32_t hct_env_apic_id(unsigned vp)
 {
 	return env.h.vp[vp]->apic_id;
