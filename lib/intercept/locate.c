@@ -55,13 +55,17 @@ static void touch(struct search *s, uint64_t page, enum mem_access access, enum 
 
 /*
  * The tables a walk read. They are opened for writing: AMD processors walk them with write
- * accesses, whatever they find there (APM vol. 2, 15.25.5).
+ * accesses, whatever they find there (APM vol. 2, 15.25.5). Where the walk ended with a fault of
+ * the guest's own, only a closed one can have been in the way.
  */
-static void touch_tables(struct search *s, const struct walk_result *result)
+static void touch_tables(struct search *s, const struct walk_result *result, bool ended)
 {
-	for (unsigned i = 0; i < result->table_count; i++)
-		touch(s, gpa_page(result->tables[i].entry),
-		      result->tables[i].updated ? MEM_WRITE : MEM_READ, MEM_WRITE);
+	for (unsigned i = 0; i < result->table_count; i++) {
+		uint64_t page = gpa_page(result->tables[i].entry);
+
+		if (!ended || viewer_hardware(&s->w, page) < KVM_MAP_READ_WRITE)
+			touch(s, page, result->tables[i].updated ? MEM_WRITE : MEM_READ, MEM_WRITE);
+	}
 }
 
 /* Where the host lets a page be read, the relaxed policy lets it be fetched. */
@@ -112,9 +116,11 @@ enum verdict search_access(struct search *s, const struct insn_access *a)
 			return caught(s, fault.setter, fault.gpa, p.gva, fault.access);
 		if (r == -EFAULT)
 			s->v->overlay = in_overlay(s, fault.gpa);
+		if (r && r != -ENOENT)
+			return OUTSIDE;
+		touch_tables(s, &result, r);
 		if (r)
-			return r == -ENOENT ? ENDS : OUTSIDE;
-		touch_tables(s, &result);
+			return ENDS;
 		verdict = check_page(s, &p, a->access, s->w.user && !a->supervisor);
 		if (verdict != PASSES)
 			return verdict;

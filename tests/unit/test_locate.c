@@ -309,6 +309,33 @@ static void test_unexplained(void **state)
 	assert_opens(&v, pages, ARRAY_SIZE(pages));
 }
 
+/* So may it a table whose entry it then finds not to be present, or not to permit the access. */
+static void test_guest_fault_of_closed_table(void **state)
+{
+	const prot_t read = PROT_R | PROT_KX | PROT_UX, write = read | PROT_W;
+	const struct violation_page pages[] = {{PML4 >> 12, write}, {PDPT >> 12, write},
+					       {PD >> 12, write},   {PT >> 12, write},
+					       {CODE >> 12, read},  {FREE >> 12, write}};
+	static const uint64_t entries[] = {0, DATA | PTE_P | PTE_A};
+	struct scene *s = *state;
+	uint64_t *table = (uint64_t *)(s->x.mem + FREE);
+	struct violation v;
+
+	scene_code(s, CODE, store_rax, sizeof(store_rax));
+	scene_regs(s)->rax = UINT64_C(1) << 21;
+	scene_sregs(s)->cr0 |= 1 << 16;
+	((uint64_t *)(s->x.mem + PD))[1] = FREE | PTE_ALL;
+	for (unsigned i = 0; i < ARRAY_SIZE(entries); i++) {
+		table[0] = entries[i];
+		scene_limit(s, FREE, PROT_R | PROT_KX | PROT_UX);
+		v = locate(s);
+		assert_opens(&v, pages, ARRAY_SIZE(pages));
+		scene_limit(s, FREE, PROT_R | PROT_W);
+		v = locate(s);
+		assert_opens(&v, &pages[5], 1);
+	}
+}
+
 static void test_vmm(void **state)
 {
 	struct scene *s = *state;
@@ -617,6 +644,7 @@ int main(void)
 		TEST(test_allowed_fetch),
 		TEST(test_guest_fault),
 		TEST(test_unexplained),
+		TEST(test_guest_fault_of_closed_table),
 		TEST(test_vmm),
 		TEST(test_overlay),
 		TEST(test_unknown_operands),

@@ -143,8 +143,9 @@ static void test_code_gone(void **state)
 	const struct fake_step steps[] = {FAULT(-1), FAULT(-1), VMM};
 
 	(void)state;
-	start_paging(ENTRY);
-	*(uint64_t *)(g.x.mem + PD) = 0;
+	*(uint64_t *)(g.x.mem + PML4) = PDPT | ENTRY;
+	*(uint64_t *)(g.x.mem + PDPT) = PD | ENTRY;
+	fake_vcpu_long_mode(g.x.fake, fd(), PML4, CODE, 0x8000);
 	guest_enable_vtl1(&g);
 	assert_int_equal(memory_limit_default(&g.p->memory, 1, PROT_ALL), 0);
 	script(steps, ARRAY_SIZE(steps));
