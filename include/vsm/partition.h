@@ -156,8 +156,9 @@ struct vsm_memory_region {
  * to it. Any thread.
  *
  * -EINVAL  alignment, empty, past the host's physical addresses, unknown flags or size; -EEXIST
- * overlaps a region; -ERANGE the fd is too small; -ENOSPC  no memslot left; -ENOMEM, -EBADF and
- * other errors of dup, mmap and KVM_SET_USER_MEMORY_REGION
+ * overlaps a region; -ERANGE the fd is too small; -ENOTSUP VSM_MEMORY_READ_ONLY without
+ * KVM_CAP_READONLY_MEM; -ENOSPC no memslot left; -ENOMEM, -EBADF and other errors of dup, mmap and
+ * KVM_SET_USER_MEMORY_REGION
  */
 VSM_API int vsm_partition_map_memory(struct vsm_partition *partition,
 				     const struct vsm_memory_region *region);

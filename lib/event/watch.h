@@ -24,7 +24,7 @@ int watch_start(struct vsm_vcpu *vp);
 
 static inline int watch_arm(struct vsm_vcpu *vp)
 {
-	return vp->partition->watches && !vp->partition->watch_ns ? watch_start(vp) : 0;
+	return vp->partition->emulated && !vp->partition->watch_ns ? watch_start(vp) : 0;
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mappings of guest memory whose protections are a VTL's: with enforcement `alias` one for its
- * vCPUs, and with any one for devices if the VMM asked for it (device.c). With `slots` those that
- * slots of closed and read-only pages show. */
+ * vCPUs, and with any one for devices if the VMM asked for it (device.c). With `slots` guards
+ * (guard.c). */
 #include "memory/mapping.h"
 
 #include <errno.h>
@@ -31,16 +31,16 @@ static int protect(const struct memory *m, uint8_t *base, const struct memory_re
 					    (size_t)((end - first) << VSM_PAGE_SHIFT), prot);
 }
 
-static int map_as(const struct memory *m, const struct memory_region *r, enum kvm_map_prot prot,
-		  void **at)
+static int map_closed(const struct memory *m, const struct memory_region *r, void **at)
 {
-	return m->host->ops->map_memory(m->host, r->fd, r->offset, region_bytes(r), prot, NULL, at);
+	return m->host->ops->map_memory(m->host, r->fd, r->offset, region_bytes(r), KVM_MAP_NONE,
+					NULL, at);
 }
 
 int alias_map_devices(const struct memory *m, unsigned vtl, struct memory_region *r)
 {
 	void *at;
-	int error = map_as(m, r, KVM_MAP_NONE, &at);
+	int error = map_closed(m, r, &at);
 
 	if (!error)
 		r->device[vtl] = at;
@@ -54,34 +54,6 @@ void alias_unmap_devices(const struct memory *m, unsigned vtl, struct memory_reg
 	r->device[vtl] = NULL;
 }
 
-/*
- * What slots show of pages that are less than open: the same memory, in mappings that are closed
- * and read-only for good. KVM fails with EFAULT at those, as with `alias`; a missing or read-only
- * slot would have its emulator take over, which knows too little (docs/intercepts.md).
- */
-static void unmap_guards(const struct memory *m, struct memory_region *r)
-{
-	for (enum kvm_map_prot prot = KVM_MAP_NONE; prot <= KVM_MAP_READ; prot++) {
-		if (r->guard[prot])
-			m->host->ops->unmap_memory(m->host, r->guard[prot], region_bytes(r));
-		r->guard[prot] = NULL;
-	}
-}
-
-static int map_guards(const struct memory *m, struct memory_region *r)
-{
-	int error = 0;
-
-	for (enum kvm_map_prot prot = KVM_MAP_NONE; prot <= KVM_MAP_READ && !error; prot++) {
-		void *at;
-
-		error = map_as(m, r, prot, &at);
-		if (!error)
-			r->guard[prot] = at;
-	}
-	return error;
-}
-
 static int map_aliases(const struct memory *m, struct memory_region *r)
 {
 	int error = 0;
@@ -90,7 +62,7 @@ static int map_aliases(const struct memory *m, struct memory_region *r)
 		void *at = r->host;
 
 		if (m->enforcement == VSM_ENFORCEMENT_ALIAS)
-			error = map_as(m, r, KVM_MAP_NONE, &at);
+			error = map_closed(m, r, &at);
 		if (!error)
 			r->alias[vtl] = at;
 		if (!error && m->device_view[vtl])
@@ -101,8 +73,10 @@ static int map_aliases(const struct memory *m, struct memory_region *r)
 
 int alias_map_region(const struct memory *m, struct memory_region *r)
 {
-	int error = m->enforcement == VSM_ENFORCEMENT_SLOTS ? map_guards(m, r) : 0;
+	int error = 0;
 
+	if (m->enforcement == VSM_ENFORCEMENT_SLOTS)
+		error = guard_map(m, r->fd, r->offset, region_bytes(r), &r->guard);
 	if (!error)
 		error = map_aliases(m, r);
 	if (error)
@@ -112,7 +86,7 @@ int alias_map_region(const struct memory *m, struct memory_region *r)
 
 void alias_unmap_region(const struct memory *m, struct memory_region *r)
 {
-	unmap_guards(m, r);
+	guard_unmap(m, region_bytes(r), &r->guard);
 	for (unsigned vtl = 0; vtl < VSM_VTL_COUNT; vtl++) {
 		if (r->alias[vtl] && r->alias[vtl] != r->host)
 			m->host->ops->unmap_memory(m->host, r->alias[vtl], region_bytes(r));

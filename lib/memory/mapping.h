@@ -104,6 +104,13 @@ enum kvm_map_prot view_data_protection(const struct memory *m, const struct limi
 /* Rebuilds the slot list; a new generation if it differs. -ENOSPC: nothing changed. */
 int view_refresh(struct memory *m, unsigned vtl);
 
+/* --- guard.c --- */
+
+/* Maps fd[offset, offset+size) once more. On failure what was mapped is for guard_unmap(). */
+int guard_map(const struct memory *m, int fd, uint64_t offset, size_t size, struct guard *g);
+/* Also of one that was never mapped. */
+void guard_unmap(const struct memory *m, size_t size, struct guard *g);
+
 /* --- alias.c --- */
 
 /*

@@ -8,7 +8,7 @@
 static int pool_create(struct memory *m, uint32_t pages)
 {
 	uint64_t size = (uint64_t)pages << VSM_PAGE_SHIFT;
-	void *pool, *dead;
+	void *pool;
 	int r;
 
 	if (!pages)
@@ -20,11 +20,7 @@ static int pool_create(struct memory *m, uint32_t pages)
 	if (r)
 		return r;
 	m->pool = pool;
-	r = m->host->ops->map_memory(m->host, m->pool_fd, 0, VSM_PAGE_SIZE, KVM_MAP_NONE, NULL,
-				     &dead);
-	if (!r)
-		m->dead = dead;
-	return r;
+	return guard_map(m, m->pool_fd, 0, size, &m->pool_guard);
 }
 
 static int allocate(struct memory *m)
@@ -83,6 +79,8 @@ int memory_init(struct memory *m, const struct kvm_host *host, const struct memo
 
 void memory_destroy(struct memory *m)
 {
+	size_t pool_size = (size_t)m->overlay_room << VSM_PAGE_SHIFT;
+
 	if (!m->host)
 		return;
 	memory_remove_regions(m);
@@ -94,11 +92,9 @@ void memory_destroy(struct memory *m)
 		free(m->views[vtl].spare);
 	}
 	free(m->overlays);
-	if (m->dead)
-		m->host->ops->unmap_memory(m->host, m->dead, VSM_PAGE_SIZE);
+	guard_unmap(m, pool_size, &m->pool_guard);
 	if (m->pool)
-		m->host->ops->unmap_memory(m->host, m->pool,
-					   (size_t)m->overlay_room << VSM_PAGE_SHIFT);
+		m->host->ops->unmap_memory(m->host, m->pool, pool_size);
 	if (m->pool_fd >= 0)
 		m->host->ops->close_fd(m->host, m->pool_fd);
 	*m = (struct memory){.pool_fd = -1};

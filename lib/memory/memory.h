@@ -8,6 +8,7 @@
  *   overlay.c  library pages that cover a GPA in one VTL's view
  *   view.c     regions + overlays + limits -> the memslots a VTL needs, with a generation
  *   alias.c    mappings of a VTL: brings them to its limits with mprotect
+ *   guard.c    mappings that never change, for memslots of pages that are less than open
  *   device.c   the mapping devices reach memory through with a VTL's rights
  *   space.c    a VM fd and the view its slots show; space_apply() diffs
  *   access.c   the only way the library reads or writes guest memory
@@ -33,6 +34,11 @@
 #include "memory/protmap.h"
 #include "vsm/partition.h"
 
+/* Memory once more: by enum kvm_map_prot, closed and only to be read. */
+struct guard {
+	uint8_t *at[2];
+};
+
 struct memory_region {
 	uint64_t first, end;		/* pages */
 	int fd;				/* ours, duplicated */
@@ -40,7 +46,7 @@ struct memory_region {
 	bool read_only;			/* ROM: no VTL can write it */
 	uint8_t *host;			/* the library's own mapping, never protected */
 	uint8_t *alias[VSM_VTL_COUNT];	/* per-VTL mapping; with `slots` all equal `host` */
-	uint8_t *guard[2];		/* with `slots`: of KVM_MAP_NONE and _READ, for their slots */
+	struct guard guard;		/* with `slots` */
 	uint8_t *device[VSM_VTL_COUNT]; /* the same for devices; NULL until asked for */
 };
 
@@ -101,8 +107,7 @@ struct memory {
 	uint32_t shown_count[VSM_VTL_COUNT];
 	int pool_fd;
 	uint8_t *pool;
-	/* A page that can be neither read nor written: what a slot shows of a shut one. */
-	uint8_t *dead;
+	struct guard pool_guard;
 	struct view views[VSM_VTL_COUNT];
 	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS + MEMORY_SHUT];
 	uint8_t opening_count[VSM_VTL_COUNT];

@@ -141,8 +141,14 @@ static int delete_others(const struct kvm_host *host, struct space *s, const str
 
 static bool shows_overlay(const struct memory *m, const struct view_slot *slot)
 {
-	return m->pool && slot->host >= m->pool &&
-	       slot->host < m->pool + ((size_t)m->overlay_room << VSM_PAGE_SHIFT);
+	const uint8_t *pools[] = {m->pool, m->pool_guard.at[KVM_MAP_NONE],
+				  m->pool_guard.at[KVM_MAP_READ]};
+
+	for (unsigned i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
+		if (pools[i] && slot->host >= pools[i] &&
+		    slot->host < pools[i] + ((size_t)m->overlay_room << VSM_PAGE_SHIFT))
+			return true;
+	return false;
 }
 
 /*

@@ -120,7 +120,7 @@ enum kvm_map_prot view_protection(const struct memory *m, unsigned vtl,
 struct run {
 	uint64_t first, end;
 	uint8_t *host;
-	enum kvm_map_prot prot;
+	bool read_only;
 	const void *source; /* runs of different sources never share a slot */
 };
 
@@ -135,7 +135,7 @@ static bool builder_extend(struct builder *b, const struct run *run)
 	struct view_slot *last = b->count ? &b->slots[b->count - 1] : NULL;
 
 	if (!last || b->source != run->source || last->end != run->first ||
-	    last->read_only != (run->prot == KVM_MAP_READ) ||
+	    last->read_only != run->read_only ||
 	    last->host + ((last->end - last->first) << VSM_PAGE_SHIFT) != run->host ||
 	    run->end - last->first > SLOT_PAGES_MAX)
 		return false;
@@ -145,7 +145,7 @@ static bool builder_extend(struct builder *b, const struct run *run)
 
 static int builder_add(struct builder *b, const struct run *run)
 {
-	if (run->prot == KVM_MAP_NONE || builder_extend(b, run))
+	if (builder_extend(b, run))
 		return 0;
 	for (uint64_t first = run->first; first < run->end;) {
 		uint64_t end = page_min(run->end, first + SLOT_PAGES_MAX);
@@ -156,7 +156,7 @@ static int builder_add(struct builder *b, const struct run *run)
 			.first = first,
 			.end = end,
 			.host = run->host + ((first - run->first) << VSM_PAGE_SHIFT),
-			.read_only = run->prot == KVM_MAP_READ,
+			.read_only = run->read_only,
 		};
 		first = end;
 	}
@@ -164,56 +164,37 @@ static int builder_add(struct builder *b, const struct run *run)
 	return 0;
 }
 
-/* A shut page has a slot: without one KVM would take an access for MMIO. */
-static void show_shut(const struct memory *m, unsigned vtl, struct run *run)
+/* The mapping that a slot shows for a protection: it is what forbids an access, not the slot. */
+static uint8_t *shown(uint8_t *open, const struct guard *guard, enum kvm_map_prot prot)
 {
-	const struct memory_opening *o = opening_from(m, vtl, run->first);
-
-	if (!m->dead || !o || o->page != run->first || !o->shut)
-		return;
-	run->prot = KVM_MAP_READ_WRITE;
-	run->host = m->dead;
-	run->source = m->dead;
-}
-
-/* RAM that is less than open: the mapping says so, not the slot. */
-static void show_guard(const struct memory_region *r, struct run *run)
-{
-	if (run->prot == KVM_MAP_READ_WRITE)
-		return;
-	run->host = region_host(r, r->guard[run->prot], run->first);
-	run->prot = KVM_MAP_READ_WRITE;
+	return prot == KVM_MAP_READ_WRITE ? open : guard->at[prot];
 }
 
 static struct run overlay_run(const struct memory *m, unsigned vtl, const struct limits_state *s,
 			      const struct overlay *o)
 {
-	struct run run = {.first = o->page, .host = o->host, .source = m->pool};
+	struct run run = {.first = o->page, .source = m->pool};
+	enum kvm_map_prot prot = view_protection(m, vtl, s, o->page, &run.end);
 
-	run.prot = view_protection(m, vtl, s, o->page, &run.end);
-	show_shut(m, vtl, &run);
+	run.host = shown(m->pool, &m->pool_guard, prot) + ((size_t)o->pool << VSM_PAGE_SHIFT);
 	return run;
 }
 
-/* RAM from `page` on. In an alias the mapping's protection does the rest: one slot does. */
+/*
+ * RAM from `page` on. In an alias the mapping's protection does the rest: one slot does. What is
+ * stored to ROM is for the VMM, with both: only a read-only slot makes that an MMIO exit.
+ */
 static struct run region_run(const struct memory *m, unsigned vtl, const struct limits_state *s,
 			     const struct memory_region *r, uint64_t page)
 {
-	struct run run = {.first = page, .end = r->end, .source = r};
+	struct run run = {.first = page, .end = r->end, .read_only = r->read_only, .source = r};
+	uint8_t *base = r->alias[vtl];
 
-	run.host = region_host(r, r->alias[vtl], page);
 	if (m->enforcement == VSM_ENFORCEMENT_SLOTS) {
-		run.prot = view_protection(m, vtl, s, page, &run.end);
+		base = shown(base, &r->guard, view_protection(m, vtl, s, page, &run.end));
 		run.end = page_min(run.end, r->end);
-	} else {
-		run.prot = KVM_MAP_READ_WRITE;
 	}
-	if (m->enforcement == VSM_ENFORCEMENT_SLOTS) {
-		show_shut(m, vtl, &run);
-		show_guard(r, &run);
-	}
-	if (r->read_only && run.prot == KVM_MAP_READ_WRITE)
-		run.prot = KVM_MAP_READ;
+	run.host = region_host(r, base, page);
 	return run;
 }
 

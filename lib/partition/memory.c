@@ -15,6 +15,8 @@ int vsm_partition_map_memory(struct vsm_partition *partition,
 	if (!partition || options_copy_in(&r, sizeof(r), region) ||
 	    (r.flags & ~VSM_MEMORY_READ_ONLY))
 		return -EINVAL;
+	if ((r.flags & VSM_MEMORY_READ_ONLY) && !partition->has_rom)
+		return -ENOTSUP;
 	pthread_mutex_lock(&partition->lock);
 	ret = memory_add_region(&partition->memory, gpa_from(r.guest_phys), r.bytes, r.fd,
 				r.fd_offset, r.flags & VSM_MEMORY_READ_ONLY);

@@ -62,8 +62,6 @@ static void options_default(struct vsm_partition_options *o)
 /* Does what these options ask for need this capability? */
 static bool is_needed(const struct vsm_probe_entry *e, const struct vsm_partition_options *o)
 {
-	if (!strcmp(e->name, "KVM_CAP_READONLY_MEM"))
-		return o->enforcement == VSM_ENFORCEMENT_SLOTS;
 	if (!strncmp(e->name, "KVM_CAP_SET_GUEST_DEBUG", strlen("KVM_CAP_SET_GUEST_DEBUG")))
 		return o->exec_policy == VSM_EXEC_STRICT;
 	return e->needed;
@@ -116,7 +114,8 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 			      "no KVM_CAP_SYNC_REGS: each exit costs two ioctls more");
 	if (vps > 0 && o->max_vps > (uint32_t)vps)
 		return -EINVAL;
-	p->watches = o->enforcement == VSM_ENFORCEMENT_SLOTS || h->ops->emulates(h) > 0;
+	p->emulated = h->ops->emulates(h) > 0;
+	p->has_rom = h->ops->check_extension(h, o->vm_fd, KVM_CAP_READONLY_MEM) > 0;
 	return xsave_layout_init(&p->xsave, h, o->kvm_fd, xsave_size);
 }
 

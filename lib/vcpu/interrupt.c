@@ -50,7 +50,7 @@ static int inject(struct vsm_vcpu *vp, struct vp_vtl *v)
 		return r;
 	vtl_cpu_event_queued(&v->cpu);
 	lapic_ack(&v->lapic);
-	v->ahead = vp->partition->watches;
+	v->ahead = vp->partition->emulated;
 	v->cpu.run->ready_for_interrupt_injection = 0;
 	v->cpu.run->request_interrupt_window = lapic_highest(&v->lapic) >= 0;
 	return 0;

@@ -214,7 +214,7 @@ int violation_ahead(struct vsm_vcpu *vp, struct violation *v)
 	if (!active->ahead || active->stepping || active->cpu.unfinished)
 		return 0;
 	r = vtl_cpu_events(&active->cpu, &events);
-	active->ahead = !r && events->interrupt.injected && vp->partition->watches;
+	active->ahead = !r && events->interrupt.injected && vp->partition->emulated;
 	if (r || !active->ahead || !memory_lowest_setter(&vp->partition->memory, vp->active_vtl))
 		return r;
 	r = intercept_locate(vp, v);

@@ -29,6 +29,8 @@
 
 /* In the options' flags: VTL0 has KVM's local APIC. */
 #define SMP_KERNEL_APIC (UINT64_C(1) << 63)
+/* The same: this KVM emulates guest code. */
+#define SMP_EMULATES (UINT64_C(1) << 62)
 
 struct smp {
 	struct fixture x;
@@ -54,7 +56,9 @@ static inline void smp_start_with(struct smp *s, unsigned vps, uint64_t vcpu_fla
 	fixture_start(&s->x, RAM_MIB);
 	if (o.flags & SMP_KERNEL_APIC)
 		assert_int_equal(fake_kvm_create_irqchip(s->x.fake, s->x.vm_fd), 0);
-	o.flags &= ~SMP_KERNEL_APIC;
+	if (o.flags & SMP_EMULATES)
+		fake_kvm_set_flags(s->x.fake, FAKE_EMULATES);
+	o.flags &= ~(SMP_KERNEL_APIC | SMP_EMULATES);
 	o.size = sizeof(o);
 	o.kvm_fd = s->x.dev_fd;
 	o.vm_fd = s->x.vm_fd;

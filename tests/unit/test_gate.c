@@ -174,7 +174,7 @@ static void test_turn_given_up(void **state)
 	(void)state;
 	smp_start_with(&s, 2, VSM_VCPU_STARTED,
 		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM,
-						       .enforcement = VSM_ENFORCEMENT_SLOTS});
+						       .flags = SMP_EMULATES});
 	smp_enable_vtl1(&s, 1);
 	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
 	s.vp[1]->active_vtl = 1;

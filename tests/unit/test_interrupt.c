@@ -67,9 +67,9 @@ static void leave_vtl1(struct smp *s)
 }
 
 /* A closed stack is told before KVM meets it, as often as it is in the way. */
-static void frame_is_closed(bool halted)
+static void frame_is_closed(enum vsm_enforcement enforcement, bool halted)
 {
-	const struct vsm_partition_options o = {.enforcement = VSM_ENFORCEMENT_SLOTS};
+	const struct vsm_partition_options o = {.enforcement = enforcement, .flags = SMP_EMULATES};
 	const unsigned times = 2;
 	struct smp s;
 
@@ -107,9 +107,40 @@ static void frame_is_closed(bool halted)
 /* In the middle of its work; and where its events were looked at before. */
 static void test_frame_is_closed(void **state)
 {
+	static const enum vsm_enforcement each[] = {VSM_ENFORCEMENT_SLOTS, VSM_ENFORCEMENT_ALIAS};
+
 	(void)state;
-	frame_is_closed(false);
-	frame_is_closed(true);
+	for (unsigned i = 0; i < 2; i++) {
+		frame_is_closed(each[i], false);
+		frame_is_closed(each[i], true);
+	}
+}
+
+/* A processor that delivers it itself says what it met: nothing is asked before it goes in. */
+static void test_nothing_is_asked_ahead(void **state)
+{
+	static const enum vsm_enforcement each[] = {VSM_ENFORCEMENT_SLOTS, VSM_ENFORCEMENT_ALIAS};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct vsm_partition_options o = {.enforcement = each[i]};
+		struct smp s;
+
+		smp_start_with(&s, 1, 0, &o);
+		smp_enable_vtl1(&s, 0);
+		smp_interrupts_on(&s, 0, 0);
+		put_tables(&s);
+		assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
+		assert_int_equal(limit(&s, 0), 0);
+		SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);
+		smp_run(&s, 0);
+		smp_wait_spinning(&s, 0, 0);
+		give(&s, 0, 0, VECTOR, LAPIC_FIXED);
+		smp_expect_vmm(&s, 0, 0);
+		assert_int_equal(s.vp[0]->stats.memory_intercepts, 0);
+		assert_int_equal(delivered(&s, 0, 0, FAKE_INTERRUPT, VECTOR), 1);
+		smp_stop(&s);
+	}
 }
 
 static void test_halt_ends_with_interrupt(void **state)
@@ -649,6 +680,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frame_is_closed),
+		cmocka_unit_test(test_nothing_is_asked_ahead),
 		cmocka_unit_test(test_halt_ends_with_interrupt),
 		cmocka_unit_test(test_halt_for_good),
 		cmocka_unit_test(test_halt_exits),

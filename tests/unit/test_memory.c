@@ -65,8 +65,11 @@ static void init_refuses_and_undoes(void **state)
 	fail_malloc(0);
 	fake_kvm_fail(f->x.fake, FAKE_OP_create_memfd, 1, EMFILE);
 	assert_int_equal(memory_init(&m, f->x.host, &o), -EMFILE);
-	fake_kvm_fail(f->x.fake, FAKE_OP_map_memory, 1, ENOMEM);
-	assert_int_equal(memory_init(&m, f->x.host, &o), -ENOMEM);
+	/* The pool, and its two guards. */
+	for (nth = 1; nth <= 3; nth++) {
+		fake_kvm_fail(f->x.fake, FAKE_OP_map_memory, nth, ENOMEM);
+		assert_int_equal(memory_init(&m, f->x.host, &o), -ENOMEM);
+	}
 	o.overlay_pages = 0;
 	assert_int_equal(memory_init(&m, f->x.host, &o), 0);
 	errno = 0;

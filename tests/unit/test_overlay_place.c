@@ -111,6 +111,10 @@ static void over_memslot(enum vsm_topology topology, enum vsm_enforcement enforc
 	assert_true(fake_kvm_slot_at(g.x.fake, g.x.vm_fd, VMM_PAGE, &there));
 	assert_int_equal(there.slot, 0);
 	run(&g, (struct fake_step[]){WRITE(0x40000001, PAGE_CODE | 1), VMM_OUT}, 2);
+	/* The same for one that is closed, for it may not be executed. */
+	assert_int_equal(memory_limit_default(&g.p->memory, 1, PROT_ALL), 0);
+	run(&g, (struct fake_step[]){WRITE(0x40000083, VMM_PAGE | 1), VMM_OUT}, 2);
+	run(&g, (struct fake_step[]){WRITE(0x40000083, PAGE_SIMP | 1), VMM_OUT}, 2);
 	slot.memory_size = 0;
 	assert_int_equal(g.x.host->ops->set_memory_region(g.x.host, g.x.vm_fd, &slot), 0);
 	guest_stop(&g);

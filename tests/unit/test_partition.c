@@ -78,6 +78,7 @@ static void test_missing_capability(void **state)
 {
 	char log[1024] = "";
 	struct vsm_partition_options o;
+	struct vsm_partition *p;
 	struct fixture x;
 
 	(void)state;
@@ -90,17 +91,42 @@ static void test_missing_capability(void **state)
 	fake_kvm_set_cap(x.fake, KVM_CAP_X86_MSR_FILTER, 0);
 	expect_create(&x, &o, -ENOTSUP);
 	assert_non_null(strstr(log, "KVM_CAP_X86_MSR_FILTER"));
-	/* What only a policy or an enforcement needs is asked for with it. */
+	/* What only a policy needs is asked for with it. */
 	fake_kvm_set_cap(x.fake, KVM_CAP_X86_MSR_FILTER, 1);
 	fake_kvm_set_cap(x.fake, KVM_CAP_SET_GUEST_DEBUG2, 3);
 	expect_create(&x, &o, -ENOTSUP);
 	assert_non_null(strstr(log, "KVM_CAP_SET_GUEST_DEBUG2"));
 	o.exec_policy = VSM_EXEC_RELAXED;
-	o.enforcement = VSM_ENFORCEMENT_SLOTS;
-	fake_kvm_set_cap(x.fake, KVM_CAP_READONLY_MEM, 0);
-	expect_create(&x, &o, -ENOTSUP);
-	assert_non_null(strstr(log, "KVM_CAP_READONLY_MEM"));
+	assert_int_equal(partition_create_on(x.host, &o, &p), 0);
+	vsm_partition_destroy(p);
 	fixture_stop(&x);
+}
+
+/* Only ROM needs read-only memslots. */
+static void test_no_rom(void **state)
+{
+	static const enum vsm_enforcement each[] = {VSM_ENFORCEMENT_SLOTS, VSM_ENFORCEMENT_ALIAS};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct vsm_memory_region rom = {.size = sizeof(rom),
+						.guest_phys = 0x10000000,
+						.bytes = 0x1000,
+						.flags = VSM_MEMORY_READ_ONLY};
+		struct vsm_partition_options o;
+		struct guest g;
+
+		fixture_start(&g.x, RAM_MIB);
+		fake_kvm_set_cap(g.x.fake, KVM_CAP_READONLY_MEM, 0);
+		o = guest_options(&g);
+		o.enforcement = each[i];
+		guest_start_with(&g, &o);
+		rom.fd = g.x.mem_fd;
+		assert_int_equal(vsm_partition_map_memory(g.p, &rom), -ENOTSUP);
+		rom.flags = 0;
+		assert_int_equal(vsm_partition_map_memory(g.p, &rom), 0);
+		guest_stop(&g);
+	}
 }
 
 static void test_bad_regions(void **state)
@@ -456,6 +482,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_options),
 		cmocka_unit_test(test_missing_capability),
+		cmocka_unit_test(test_no_rom),
 		cmocka_unit_test(test_bad_regions),
 		cmocka_unit_test(test_bad_vcpus),
 		cmocka_unit_test(test_cpuid_and_lapics),

@@ -124,6 +124,66 @@ static void slots_of_limited_pages_are_plain(void **state)
 	assert_int_equal(fixture_tag(f, 0, 12), fixture_tag(f, 1, 12));
 }
 
+/* What is at the page of VTL0's VM: a slot with these flags, of a mapping with this protection. */
+static void assert_slot(struct memory_fixture *f, uint64_t page, uint32_t flags,
+			enum kvm_map_prot host)
+{
+	struct kvm_userspace_memory_region slot;
+
+	assert_int_equal(space_apply(&f->spaces[0], &f->m, 0, NULL), 0);
+	assert_true(fake_kvm_slot_at(f->x.fake, f->vm_fds[0], page << 12, &slot));
+	assert_int_equal(slot.flags, flags);
+	slot.userspace_addr += (page << 12) - slot.guest_phys_addr;
+	assert_int_equal(fake_kvm_host_prot(f->x.fake, (void *)slot.userspace_addr), host);
+}
+
+/* The same of overlays, with both enforcements, be there RAM, nothing, or ROM beneath. */
+static void slots_of_overlays_are_plain(void **state)
+{
+	static const uint64_t pages[] = {5, 70, 85};
+	struct memory_fixture *f = *state;
+	struct overlay *code = overlay_create(&f->m, 0, PROT_R | PROT_KX | PROT_UX);
+	struct overlay *data = overlay_create(&f->m, 0, PROT_R | PROT_W);
+
+	*(uint64_t *)code->host = 0xc;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(overlay_enable(&f->m, data, pages[i]), 0);
+		assert_slot(f, pages[i], 0, KVM_MAP_NONE); /* the strict policy */
+		assert_int_equal(memory_open_page(&f->m, 0, pages[i], PROT_R | PROT_W), 0);
+		assert_slot(f, pages[i], 0, KVM_MAP_READ_WRITE);
+		assert_int_equal(memory_shut_page(&f->m, 0, pages[i]), 0);
+		assert_slot(f, pages[i], 0, KVM_MAP_NONE);
+		assert_int_equal(memory_close_openings(&f->m, 0), 0);
+		assert_slot(f, pages[i], 0, KVM_MAP_NONE);
+		assert_int_equal(overlay_enable(&f->m, code, pages[i]), 0);
+		assert_slot(f, pages[i], 0, KVM_MAP_READ);
+		assert_int_equal(fixture_tag(f, 0, pages[i]), 0xc);
+		assert_int_equal(overlay_disable(&f->m, code), 0);
+		assert_slot(f, pages[i], 0, KVM_MAP_NONE);
+		assert_int_equal(overlay_disable(&f->m, data), 0);
+	}
+	assert_access(f, 0, 70, 71, KVM_MAP_NONE);
+	assert_int_equal(fixture_tag(f, 0, 85), FIXTURE_TAG | 69);
+}
+
+/* A VMM expects the exit of a store to ROM; what it is closed for besides, the mapping says. */
+static void slots_of_rom_are_read_only(void **state)
+{
+	struct memory_fixture *f = *state;
+
+	assert_slot(f, 80, KVM_MEM_READONLY, KVM_MAP_READ);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 80, 81, PROT_R | PROT_KX | PROT_UX), 0);
+	assert_slot(f, 80, KVM_MEM_READONLY, KVM_MAP_READ);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 80, 81, 0), 0);
+	assert_slot(f, 80, KVM_MEM_READONLY, KVM_MAP_NONE);
+	assert_int_equal(memory_open_page(&f->m, 0, 80, PROT_R), 0);
+	assert_slot(f, 80, KVM_MEM_READONLY, KVM_MAP_READ);
+	assert_int_equal(memory_shut_page(&f->m, 0, 80), 0);
+	assert_slot(f, 80, KVM_MEM_READONLY, KVM_MAP_NONE);
+	assert_int_equal(memory_close_openings(&f->m, 0), 0);
+	assert_slot(f, 81, KVM_MEM_READONLY, KVM_MAP_READ);
+}
+
 /* Fails every ioctl of a change in turn; what is shown is never more than the new view. */
 static void a_refused_ioctl_shows_a_subset(void **state)
 {
@@ -212,6 +272,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(slots_of_limited_pages_are_plain, setup_slots,
 						teardown),
+		cmocka_unit_test_setup_teardown(slots_of_overlays_are_plain, setup_alias, teardown),
+		cmocka_unit_test_setup_teardown(slots_of_overlays_are_plain, setup_slots, teardown),
+		cmocka_unit_test_setup_teardown(slots_of_rom_are_read_only, setup_alias, teardown),
+		cmocka_unit_test_setup_teardown(slots_of_rom_are_read_only, setup_slots, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_ioctl_shows_a_subset, setup_slots,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_view_that_cannot_be_had_shows_nothing,

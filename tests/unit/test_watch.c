@@ -7,10 +7,8 @@
 #define GDT 0x20000u /* two pages: the descriptor of FAR is in the second */
 #define FAR 0x1000u
 
-static const struct vsm_partition_options slots = {.enforcement = VSM_ENFORCEMENT_SLOTS,
-						   .flags = VSM_PARTITION_VMM_EVENTS};
-static const struct vsm_partition_options alias = {.enforcement = VSM_ENFORCEMENT_ALIAS,
-						   .flags = VSM_PARTITION_VMM_EVENTS};
+static const struct vsm_partition_options emulated = {.flags = VSM_PARTITION_VMM_EVENTS |
+							       SMP_EMULATES};
 
 /* VTL0 in front of a load of ES with `selector`; VTL1 closes the GDT's first page. */
 static void start(struct smp *s, const struct vsm_partition_options *o, uint16_t selector)
@@ -84,7 +82,7 @@ static void test_stuck(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, 0x10);
+	start(&s, &emulated, 0x10);
 	SMP_SCRIPT(&s, 0, 0, SPIN, SPIN);
 	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
 	smp_run(&s, 0);
@@ -124,7 +122,7 @@ static void test_open(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, FAR);
+	start(&s, &emulated, FAR);
 	runs_on(&s);
 }
 
@@ -134,7 +132,7 @@ static void test_null(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, 0);
+	start(&s, &emulated, 0);
 	runs_on(&s);
 }
 
@@ -160,7 +158,7 @@ static void test_backs_off(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, FAR);
+	start(&s, &emulated, FAR);
 	SMP_SCRIPT(&s, 0, 0, SPIN, SPIN, SPIN, SPIN, SPIN, SPIN, SPIN,
 		   {.kind = FAKE_SET, .reg = FAKE_RBX, .data = 1}, SPIN, SPIN, VMM_OUT);
 	smp_run(&s, 0);
@@ -183,7 +181,7 @@ static void test_put_aside(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, FAR);
+	start(&s, &emulated, FAR);
 	assert_int_equal(memory_limit(&s.p->memory, 1, 0, IDT >> 12, (IDT >> 12) + 1, 0), 0);
 	fake_vcpu_sregs(s.x.fake, smp_fd(&s, 0, 0))->idt =
 		(struct kvm_dtable){.base = IDT, .limit = 0x7ff};
@@ -202,13 +200,14 @@ static void test_put_aside(void **state)
 }
 
 /* A processor that runs the guest's code itself tells of what it cannot reach. */
-static void test_not_watched(void **state)
+static void not_watched(enum vsm_enforcement enforcement)
 {
+	const struct vsm_partition_options o = {.enforcement = enforcement,
+						.flags = VSM_PARTITION_VMM_EVENTS};
 	struct smp s;
 
-	(void)state;
-	start(&s, &alias, 0x10);
-	assert_false(s.p->watches);
+	start(&s, &o, 0x10);
+	assert_false(s.p->emulated);
 	SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);
 	smp_run(&s, 0);
 	smp_wait_spinning(&s, 0, 0);
@@ -222,20 +221,28 @@ static void test_not_watched(void **state)
 	smp_stop(&s);
 }
 
+static void test_not_watched(void **state)
+{
+	(void)state;
+	not_watched(VSM_ENFORCEMENT_SLOTS);
+	not_watched(VSM_ENFORCEMENT_ALIAS);
+}
+
 /* One without virtualization extensions leaves it to KVM's emulator. */
 static void test_emulating_host(void **state)
 {
-	struct vsm_partition_options o;
-	struct guest g;
+	static const enum vsm_enforcement each[] = {VSM_ENFORCEMENT_SLOTS, VSM_ENFORCEMENT_ALIAS};
 
 	(void)state;
-	fixture_start(&g.x, RAM_MIB);
-	fake_kvm_set_flags(g.x.fake, FAKE_EMULATES);
-	o = guest_options(&g);
-	o.enforcement = VSM_ENFORCEMENT_ALIAS;
-	guest_start_with(&g, &o);
-	assert_true(g.p->watches);
-	guest_stop(&g);
+	for (unsigned i = 0; i < 2; i++) {
+		struct vsm_partition_options o = emulated;
+		struct smp s;
+
+		o.enforcement = each[i];
+		smp_start_with(&s, 1, VSM_VCPU_STARTED, &o);
+		assert_true(s.p->emulated);
+		smp_stop(&s);
+	}
 }
 
 /* Nobody restricts the VTL, or not any more: nothing is armed. */
@@ -244,7 +251,7 @@ static void test_no_limits(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, 0x10);
+	start(&s, &emulated, 0x10);
 	assert_int_equal(memory_limit_drop(&s.p->memory, 1), 0);
 	SMP_SCRIPT(&s, 0, 0, VMM_OUT);
 	smp_run(&s, 0);
@@ -259,7 +266,7 @@ static void test_ends(void **state)
 	struct smp s;
 
 	(void)state;
-	start(&s, &slots, 0x10);
+	start(&s, &emulated, 0x10);
 	SMP_SCRIPT(&s, 0, 0, VMM_OUT);
 	smp_run(&s, 0);
 	smp_expect_vmm(&s, 0, 0);
