@@ -18,7 +18,9 @@ readonly stock=$root/tests/stock/run.sh
 
 readonly builddir=${BUILD_DIR:-$root/build}/bench-release
 readonly out=${BUILD_DIR:-$root/build}/bench
-readonly -a ALL=(instructions own 6.1 6.12)
+readonly -a ALL=(instructions own 6.1 6.12) WORDS=(6.1-words 6.12-words)
+# What tells a kernel to copy and to zero memory with REP MOVSB and STOSB.
+readonly BYTE_STRINGS=erms
 readonly STOCK_TIMEOUT=3600
 
 usage() {
@@ -29,6 +31,9 @@ usage: bench.sh [OPTION]... [-- OPTION_OF_VSM_BENCH...]
                 instructions  the library's own instructions, counted by valgrind on a model of KVM
                 own           this machine's /dev/kvm
                 6.1, 6.12     the KVM of that Debian kernel, in software emulation
+                6.1-words, 6.12-words
+                              the same on a processor that does not claim fast byte strings, which the emulator
+                              does not have (docs/benchmark.md); only if asked for
   --help      this text
 
 Tables go to stdout; build/bench has them, NAME.json, and all of it in chart.svg. BUILD_DIR takes the place of build. Options
@@ -42,7 +47,7 @@ parse_options() {
     while (($# > 0)); do
         case $1 in
         --on)
-            [[ -n ${2:-} && " ${ALL[*]} " == *" $2 "* ]] || die "--on is one of: ${ALL[*]}"
+            [[ -n ${2:-} && " ${ALL[*]} ${WORDS[*]} " == *" $2 "* ]] || die "--on is one of: ${ALL[*]} ${WORDS[*]}"
             places+=("$2")
             shift
             ;;
@@ -78,13 +83,15 @@ on_own() {
 
 # The program's JSON comes after its table, on the same line to the outside.
 on_stock() {
-    local problem mark='=== JSON' word command='/files/vsm-bench --json /tmp/json'
-    problem=$(stock_prepare "$1")
-    [[ -z $problem ]] || { say "kernel $1: $problem" && return 77; }
+    local problem mark='=== JSON' word command='/files/vsm-bench --json /tmp/json' kernel=${1%-words}
+    local -a without=()
+    [[ $1 == "$kernel" ]] || without=(--without "$BYTE_STRINGS")
+    problem=$(stock_prepare "$kernel")
+    [[ -z $problem ]] || { say "kernel $kernel: $problem" && return 77; }
     for word in "${bench_options[@]}"; do command+=" $(printf '%q' "$word")"; done
     printf '#!/bin/sh\n%s || exit\necho "%s"\ncat /tmp/json\n' "$command" "$mark" >"$work/run"
     chmod a+x "$work/run"
-    "$stock" --kernel "$1" --cpus 2 --timeout "$STOCK_TIMEOUT" --file "$bench" -- "$work/run" |
+    "$stock" --kernel "$kernel" --cpus 2 "${without[@]}" --timeout "$STOCK_TIMEOUT" --file "$bench" -- "$work/run" |
         sed -u "/^$mark/,\$ { /^$mark/d; w $work/json
             d }" | tee "$out/$1.txt"
     mv "$work/json" "$out/$1.json"
@@ -105,7 +112,7 @@ measure() {
 draw() {
     local -a files=()
     local place
-    for place in "${ALL[@]}"; do [[ ! -e $out/$place.json ]] || files+=("$out/$place.json"); done
+    for place in "${ALL[@]}" "${WORDS[@]}"; do [[ ! -e $out/$place.json ]] || files+=("$out/$place.json"); done
     ((${#files[@]} > 0)) || return 0
     python3 scripts/bench_chart.py "$out/chart.svg" "${files[@]}"
     say "wrote $out/chart.svg"

@@ -15,7 +15,7 @@ import sys
 
 WIDTH, LEFT, RIGHT, TOP = 1120, 430, 90, 74
 BAR, GAP, GROUP = 13, 7, 34
-COLOURS = ['#2f6f9f', '#d98032', '#5a9a5a', '#8a6bb0']
+COLOURS = ['#2f6f9f', '#d98032', '#5a9a5a', '#8a6bb0', '#b08a3c']
 TARGET = '#b3202c'
 STYLE = 'text{font-family:sans-serif;font-size:12px;fill:#222}.h{font-size:18px;font-weight:bold}' \
     '.g{font-weight:bold}.s{fill:#666;font-size:11px;paint-order:stroke;stroke:white;stroke-width:3px}'
@@ -109,7 +109,7 @@ def load(paths):
         if data['rows'] and 'instructions' in data['rows'][0]:
             counted = data
         else:
-            timed.append((data.get('kernel', os.path.basename(path)), data))
+            timed.append((os.path.splitext(os.path.basename(path))[0], data))
     return timed, counted
 
 
@@ -135,14 +135,14 @@ def main():
     timed, counted = load(sys.argv[2:])
     chart = Chart()
     chart.text(10, 26, 'What libvsm costs: ratios to bare KVM', 'h')
-    x = 10
-    for i, (kernel, data) in enumerate(timed):
-        label = f'{kernel}, {data.get("cpu", "")}, {data.get("date", "")[:10]}'
-        chart.bar(x, 38, 13, COLOURS[i % len(COLOURS)])
-        chart.text(x + 18, 49, label, 's')
-        x += 40 + 6.0 * len(label)
-    chart.line(x + 4, 38, x + 4, 51, TARGET, 2)
-    chart.text(x + 10, 49, 'target (less is better)', 's')
+    y = 38
+    for i, (place, data) in enumerate(timed):
+        chart.bar(10, y, 13, COLOURS[i % len(COLOURS)])
+        chart.text(28, y + 11, f'{place}: {data.get("kernel", "")}, {data.get("cpu", "")}, {data.get("date", "")[:10]}', 's')
+        y += BAR + 4
+    chart.line(16, y, 16, y + BAR, TARGET, 2)
+    chart.text(28, y + 11, 'target (less is better)', 's')
+    chart.y = y + TOP - 38
     draw_timed(chart, timed)
     if counted:
         rows = {r['name']: (r['instructions'], 0, 0, r['target']) for r in counted['rows']}

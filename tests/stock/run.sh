@@ -23,6 +23,7 @@ usage: run.sh [OPTION]... -- PROGRAM [ARG]...
   --kernel 6.1|6.12       Debian kernel series (6.12); --check and --fetch-only: both if not given
   --cpus N                virtual CPUs (1)
   --mem SIZE              memory of the VM, as for qemu -m (2G)
+  --without FEATURE       a feature the virtual CPUs do not have, as for qemu -cpu; may be repeated
   --timeout SEC           for all of it, boot included (180; with --batch 900)
   --file PATH[:GUESTPATH] put a file into the guest (at /files/NAME); may be repeated
   --env NAME=VALUE        set a variable for the commands; may be repeated
@@ -41,13 +42,13 @@ EOF
 
 parse_options() {
     kernel='' cpus=1 memory=2G timeout='' each_timeout=60 batch='' results='' console='' action=run
-    files=() environment=() command=()
+    files=() environment=() command=() without=()
     while (($# > 0)); do
         case $1 in
         --check | --fetch-only) action=${1#--} ;;
         --help) usage && finish 0 ;;
         --) shift && command=("$@") && return ;;
-        --kernel | --cpus | --mem | --timeout | --file | --env | --batch | --results | --each-timeout | --console)
+        --kernel | --cpus | --mem | --without | --timeout | --file | --env | --batch | --results | --each-timeout | --console)
             (($# > 1)) || die "$1 needs a value"
             parse_value "$1" "$2"
             shift
@@ -66,6 +67,7 @@ parse_value() {
         ;;
     --cpus) cpus=$2 ;;
     --mem) memory=$2 ;;
+    --without) without+=("$2") ;;
     --timeout) timeout=$2 ;;
     --file) files+=("$2") ;;
     --env) environment+=("$2") ;;
@@ -264,7 +266,7 @@ do_run() {
     prepare_results
     work=$(mktemp -d "${TMPDIR:-/tmp}/vsm-stock.XXXXXX")
     build_guest
-    vm_run "$work" "$(kernel_dir "$kernel")" "$cpus" "$memory" "$timeout"
+    vm_run "$work" "$(kernel_dir "$kernel")" "$cpus" "$memory" "$timeout" "${without[@]}"
     results_parse "$work/stdout" "$nonce"
     find_failure
     if [[ -n $batch ]]; then report_batch; else report_program; fi

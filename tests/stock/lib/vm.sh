@@ -14,9 +14,10 @@
 # Options that are said to make a boot faster (mitigations=off, nokaslr, no_timer_check, -machine q35, a
 # compressed initramfs) made no difference beyond the noise, so they are not here.
 vm_command() {
-    local dir=$1 kernel=$2 cpus=$3 memory=$4
+    local dir=$1 kernel=$2 cpus=$3 memory=$4 model=max,+svm feature
+    for feature in "${@:6}"; do model+=,-$feature; done
     printf '%s\0' qemu-system-x86_64 \
-        -machine pc -accel tcg,thread=single -cpu max,+svm \
+        -machine pc -accel tcg,thread=single -cpu "$model" \
         -nodefaults -no-user-config -display none -no-reboot \
         -m "$memory" -smp "$cpus" \
         -kernel "$kernel/vmlinuz" -initrd "$dir/initramfs" \
@@ -24,7 +25,7 @@ vm_command() {
         -serial "file:$dir/console" -serial "file:$dir/stdout" -serial "file:$dir/stderr"
 }
 
-# vm_run DIR KERNEL_DIR CPUS MEMORY TIMEOUT: sets vm_status to QEMU's, or 124 for the timeout.
+# vm_run DIR KERNEL_DIR CPUS MEMORY TIMEOUT [FEATURE_LEFT_OUT]...: sets vm_status to QEMU's, or 124 for the timeout.
 # In the background, as bash runs a trap only between commands, but at once during `wait`.
 vm_run() {
     local -a command
