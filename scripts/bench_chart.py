@@ -145,7 +145,7 @@ def main():
     chart.y = y + TOP - 38
     draw_timed(chart, timed)
     if counted:
-        rows = {r['name']: (r['instructions'], 0, 0, r['target']) for r in counted['rows']}
+        rows = {r['name']: (r['instructions'], 0, 0, r['target'] or 0) for r in counted['rows']}
         draw_group(chart, 'Instructions of the library itself, on the model of KVM', list(rows), [(COLOURS[3], rows)], 0)
     chart.write(sys.argv[1])
     return 0

@@ -83,32 +83,48 @@ static int vtl_switch(struct hypercall_call *c, struct hypercall_result *result)
 	return 0;
 }
 
-/* Bytes of output there are; of a rep call those of the elements done, whatever came after. */
-static uint32_t output_end(const struct hypercall_call *c, enum hv_status status)
+/* The call is made again, for its next element or because it has to wait. */
+static int again(struct hypercall_call *c, struct hypercall_result *result)
 {
-	if (c->info->rep)
-		return (uint32_t)c->rep * c->info->output_rep;
-	return status ? 0 : c->output_size;
+	result->blocked = c->blocked;
+	result->outcome = HYPERCALL_AGAIN;
+	return put_continuation(c);
 }
 
-static int handle(struct hypercall_call *c, struct hypercall_result *result)
+/* There is output of the elements done, whatever came after. */
+static int handle_rep(struct hypercall_call *c, struct hypercall_result *result)
 {
-	uint32_t first = (uint32_t)c->rep * c->info->output_rep;
-	enum hv_status status;
+	uint32_t size = c->info->output_rep, first = c->rep * size;
+	enum hv_status status = c->info->handle(c);
 	int r;
 
-	status = c->info->handle(c);
 	if (c->error)
 		return c->error;
 	result->reps = c->rep;
-	r = hypercall_put_output(c, first, output_end(c, status), &result->fault);
+	r = hypercall_put_output(c, first, c->rep * size, &result->fault);
 	if (r)
 		return parameters_failed(c, result, r);
-	result->blocked = c->blocked;
-	if (!c->blocked && (status || c->rep == c->reps))
-		return finish(c, result, status);
-	result->outcome = HYPERCALL_AGAIN;
-	return put_continuation(c);
+	if (c->blocked || (!status && c->rep < c->reps))
+		return again(c, result);
+	return finish(c, result, status);
+}
+
+/* There is output on success only. */
+static inline int handle_simple(struct hypercall_call *c, struct hypercall_result *result)
+{
+	enum hv_status status = c->info->handle(c);
+	int r;
+
+	if (c->error)
+		return c->error;
+	if (c->blocked)
+		return again(c, result);
+	if (!status && c->output_size) {
+		r = hypercall_put_output(c, 0, c->output_size, &result->fault);
+		if (r)
+			return parameters_failed(c, result, r);
+	}
+	return finish(c, result, status);
 }
 
 /* Handlers find the output zeroed: what one leaves out tells the guest nothing of the host. */
@@ -134,7 +150,9 @@ static inline int execute(struct hypercall_call *c, struct hypercall_result *res
 	else
 		memset(small.output, 0, sizeof(small.output));
 	r = hypercall_get_input(c, &result->fault);
-	return r ? parameters_failed(c, result, r) : handle(c, result);
+	if (r)
+		return parameters_failed(c, result, r);
+	return c->info->rep ? handle_rep(c, result) : handle_simple(c, result);
 }
 
 static int check_and_execute(struct hypercall_call *c, struct hypercall_result *result)

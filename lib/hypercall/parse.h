@@ -34,26 +34,43 @@ static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
 	return 0;
 }
 
-static inline void parse_control(struct hypercall_call *c)
+/* A simple call with nothing but its code: as most are, and little to take apart. */
+static inline bool parse_plain(const struct hypercall_call *c)
 {
-	const struct kvm_regs *regs = c->regs;
+	return !c->info->rep && !(c->control & ~(HV_CONTROL_CODE | HV_CONTROL_FAST));
+}
 
-	c->fast = c->control & HV_CONTROL_FAST;
+/* The variable sized header and the elements, if the call may have them, and all parts' sizes. */
+static inline enum hv_status parse_parts(struct hypercall_call *c)
+{
+	const struct hypercall_info *info = c->info;
+
 	c->variable = (uint16_t)(((c->control & HV_CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT) *
 				 sizeof(uint64_t));
 	c->reps = (uint16_t)((c->control & HV_CONTROL_REP_COUNT) >> HV_CONTROL_REP_COUNT_SHIFT);
 	c->rep = (uint16_t)((c->control & HV_CONTROL_REP_START) >> HV_CONTROL_REP_START_SHIFT);
-	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
-	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
+	if ((c->control & HV_CONTROL_RESERVED) || (c->variable && !info->variable))
+		return HV_INVALID_HYPERCALL_INPUT;
+	if (info->rep ? c->rep >= c->reps : c->rep || c->reps)
+		return HV_INVALID_HYPERCALL_INPUT;
+	c->input_size = info->input + c->variable + (uint32_t)c->reps * info->input_rep;
+	c->output_size = info->output + (uint32_t)c->reps * info->output_rep;
+	return HV_SUCCESS;
 }
 
-static inline enum hv_status parse_legal(const struct hypercall_call *c)
+static inline void parse_no_parts(struct hypercall_call *c)
 {
-	if ((c->control & HV_CONTROL_RESERVED) || (c->variable && !c->info->variable))
-		return HV_INVALID_HYPERCALL_INPUT;
-	if (c->info->rep ? c->rep >= c->reps : c->rep || c->reps)
-		return HV_INVALID_HYPERCALL_INPUT;
-	return HV_SUCCESS;
+	c->variable = c->reps = c->rep = 0;
+	c->input_size = c->info->input;
+	c->output_size = c->info->output;
+}
+
+static inline void parse_gpas(struct hypercall_call *c)
+{
+	const struct kvm_regs *regs = c->regs;
+
+	c->input_gpa = gpa_from(c->mode64 ? regs->rdx : hypercall_pair(regs->rbx, regs->rcx));
+	c->output_gpa = gpa_from(c->mode64 ? regs->r8 : hypercall_pair(regs->rdi, regs->rsi));
 }
 
 /* 16-byte register pairs a block takes. */
@@ -83,15 +100,16 @@ static inline bool parse_fits_page(gpa_t gpa, uint32_t size)
  */
 static inline enum hv_status hypercall_check(struct hypercall_call *c)
 {
-	const struct hypercall_info *info = c->info;
-	enum hv_status status;
+	enum hv_status status = HV_SUCCESS;
 
-	parse_control(c);
-	status = parse_legal(c);
+	c->fast = c->control & HV_CONTROL_FAST;
+	parse_gpas(c);
+	if (parse_plain(c))
+		parse_no_parts(c);
+	else
+		status = parse_parts(c);
 	if (status)
 		return status;
-	c->input_size = info->input + c->variable + (uint32_t)c->reps * info->input_rep;
-	c->output_size = info->output + (uint32_t)c->reps * info->output_rep;
 	if (c->fast)
 		return parse_fits_registers(c) ? HV_SUCCESS : HV_INVALID_HYPERCALL_INPUT;
 	if (!parse_fits_page(c->input_gpa, c->input_size) ||

@@ -18,8 +18,9 @@ import tempfile
 COUNT = 200
 OPERATIONS = {  # name: (the program's word for it, library entries and exits it stands for, target)
     'VTL switch': ('switches', 2, 1000),
-    'Hypercall, invalid code': ('hypercalls', 1, 500),
-    'Hypercall, GetVpRegisters(VsmVpStatus)': ('registers', 1, 500),
+    'Hypercall, invalid code': ('invalid', 1, 500),
+    'Hypercall, NotifyLongSpinWait (simple, fast)': ('simple', 1, None),
+    'Hypercall, GetVpRegisters(VsmVpStatus) (rep)': ('registers', 1, None),
 }
 NAME = re.compile(r'\((\d+)\)(?: (.*))?')
 
@@ -100,7 +101,7 @@ def main():
         each = {f: (more[f] - some[f]) / COUNT / parts for f in more if more[f] != some[f]}
         total = sum(each.values())
         rows.append({'name': name, 'instructions': round(total, 1), 'target': target})
-        print(f'  {name:<56} {total:8.0f} {"":>17} {target:7}')
+        print(f'  {name:<56} {total:8.0f} {"":>17} {target or "":>7}')
         if options.functions:
             for function, cost in sorted(each.items(), key=lambda item: -item[1]):
                 print(f'      {cost:8.1f} {function}')

@@ -2,7 +2,7 @@
 /*
  * vsm-bench-instructions: VTL switches and hypercalls on the model of KVM, as often as asked, for a
  * profiler that counts instructions (scripts/lib/instructions.py). Two runs that differ in N differ
- * in nothing else. usage: vsm-bench-instructions switches|hypercalls|registers N
+ * in nothing else. usage: vsm-bench-instructions OPERATION N
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,29 +12,30 @@
 #include "partition/partition.h"
 #include "vcpu/vcpu.h"
 
-#define RAM_SIZE     UINT64_C(0x400000)
-#define TABLES	     0x1000 /* one page each of levels 4 to 1 */
-#define CODE_PAGE    0x10000
-#define ASSIST_PAGE  0x11000
-#define LOWER	     0x20000
-#define HIGHER	     0x21000
-#define INPUT	     0x22000
-#define OUTPUT	     0x23000
-#define ENTRY_CALL   (CODE_PAGE + 0x16)
-#define ENTRY_RETURN (CODE_PAGE + 0x20)
-#define OUT_LENGTH   2
-#define PORT	     0xe7
-#define PORT_VMM     0x3f8
-#define INVALID_CODE 0x3fff
-#define GET_REGISTER (UINT64_C(0x50) | UINT64_C(1) << 32)
-#define TABLE_ENTRY  0x67
-#define CPUID_MAX    256
-#define XSAVE_SIZE   4096
-#define XSTATE_BV    (512 / sizeof(uint64_t))
-#define PKRU	     9
-#define PKRU_SIZE    8
-#define PKRU_OFFSET  2688
-#define IN_USE	     0x207 /* x87, SSE, AVX, PKRU */
+#define RAM_SIZE       UINT64_C(0x400000)
+#define TABLES	       0x1000 /* one page each of levels 4 to 1 */
+#define CODE_PAGE      0x10000
+#define ASSIST_PAGE    0x11000
+#define LOWER	       0x20000
+#define HIGHER	       0x21000
+#define INPUT	       0x22000
+#define OUTPUT	       0x23000
+#define ENTRY_CALL     (CODE_PAGE + 0x16)
+#define ENTRY_RETURN   (CODE_PAGE + 0x20)
+#define OUT_LENGTH     2
+#define PORT	       0xe7
+#define PORT_VMM       0x3f8
+#define INVALID_CODE   0x3fff
+#define LONG_SPIN_WAIT (UINT64_C(8) | UINT64_C(1) << 16) /* fast */
+#define GET_REGISTER   (UINT64_C(0x50) | UINT64_C(1) << 32)
+#define TABLE_ENTRY    0x67
+#define CPUID_MAX      256
+#define XSAVE_SIZE     4096
+#define XSTATE_BV      (512 / sizeof(uint64_t))
+#define PKRU	       9
+#define PKRU_SIZE      8
+#define PKRU_OFFSET    2688
+#define IN_USE	       0x207 /* x87, SSE, AVX, PKRU */
 
 static struct {
 	struct fake_kvm *fake;
@@ -203,23 +204,40 @@ static void write_input(void)
 	memcpy(b.ram + INPUT, &input, sizeof(input));
 }
 
+static const struct operation {
+	const char *name;
+	uint64_t entry, control;
+	bool fails;
+} operations[] = {
+	{"switches", ENTRY_CALL, 0, false},
+	{"invalid", CODE_PAGE, INVALID_CODE, true},
+	{"simple", CODE_PAGE, LONG_SPIN_WAIT, false},
+	{"registers", CODE_PAGE, GET_REGISTER, false},
+};
+
+static const struct operation *find_operation(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++)
+		if (!strcmp(name, operations[i].name))
+			return &operations[i];
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
-	bool switches = argc == 3 && !strcmp(argv[1], "switches");
-	bool registers = argc == 3 && !strcmp(argv[1], "registers");
+	const struct operation *o = argc == 3 ? find_operation(argv[1]) : NULL;
 	struct vsm_vcpu_stats stats = {.size = sizeof(stats)};
 
-	need(switches || registers || (argc == 3 && !strcmp(argv[1], "hypercalls")),
-	     "usage: vsm-bench-instructions switches|hypercalls|registers N");
+	need(o, "usage: vsm-bench-instructions switches|invalid|simple|registers N");
 	open_host();
 	start();
 	write_input();
 	b.left = strtoul(argv[2], NULL, 10);
-	b.control = switches ? 0 : registers ? GET_REGISTER : INVALID_CODE;
-	run(switches ? ENTRY_CALL : CODE_PAGE);
+	b.control = o->control;
+	run(o->entry);
 	vsm_vcpu_get_stats(b.vcpu, &stats);
-	printf("%llu VTL calls, %llu hypercalls, %llu of them failed\n",
-	       (unsigned long long)stats.vtl_calls, (unsigned long long)stats.hypercalls,
-	       (unsigned long long)stats.hypercall_errors);
+	need(stats.hypercall_errors == (o->fails ? stats.hypercalls : 0), "another result");
+	printf("%llu VTL calls, %llu hypercalls\n", (unsigned long long)stats.vtl_calls,
+	       (unsigned long long)stats.hypercalls);
 	return 0;
 }
