@@ -8,15 +8,17 @@
 
 /* --- questions --- */
 
-prot_t limits_effective(const struct memory *m, bool mbec, prot_t mask)
+prot_t limits_effective(const struct memory *m, enum memory_mbec mbec, prot_t mask)
 {
 	const prot_t execute = PROT_KX | PROT_UX;
+	prot_t without;
 	bool allowed;
 
-	if (mbec)
+	if (mbec == MBEC_ON)
 		return mask;
 	allowed = mask & (m->ux_is_execute ? execute : PROT_KX);
-	return (prot_t)(allowed ? mask | execute : mask & ~execute);
+	without = (prot_t)(allowed ? mask | execute : mask & ~execute);
+	return mbec == MBEC_OFF ? without : mask & without;
 }
 
 struct limits_state limits_now(const struct memory *m, unsigned vtl)
@@ -347,23 +349,25 @@ int memory_limit_drop_all(struct memory *m)
 	return regimes_replace(m, 1, m->vtl_count, false, PROT_ALL);
 }
 
-int memory_set_mbec(struct memory *m, unsigned vtl, bool on)
+int memory_set_mbec(struct memory *m, unsigned vtl, enum memory_mbec mbec)
 {
 	struct limits_state other;
 	enum alias_progress progress;
+	enum memory_mbec old;
 	int r;
 
 	if (vtl >= m->vtl_count)
 		return -EINVAL;
-	if (m->mbec[vtl] == on)
+	old = m->mbec[vtl];
+	if (old == mbec)
 		return 0;
 	other = limits_now(m, vtl);
-	m->mbec[vtl] = on;
+	m->mbec[vtl] = mbec;
 	r = host_change(m, vtl, 0, PAGES_ALL, &other, &progress);
 	if (!r)
 		return 0;
 	other = limits_now(m, vtl);
-	m->mbec[vtl] = !on;
+	m->mbec[vtl] = old;
 	if (host_revert(m, vtl, 0, PAGES_ALL, &other, progress))
 		r = -ENOTRECOVERABLE;
 	return r;

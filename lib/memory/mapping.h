@@ -51,7 +51,7 @@ bool place_allows(const struct memory *m, unsigned vtl, uint64_t page, const str
 /* All limits on one VTL: as they are, or as they were before a change. */
 struct limits_state {
 	const struct protmap *maps[VSM_VTL_COUNT]; /* by setter; NULL: its protections are off */
-	bool mbec;
+	enum memory_mbec mbec;
 	bool governed; /* some setter's protections are on */
 };
 
@@ -62,7 +62,7 @@ prot_t limits_get(const struct memory *m, const struct limits_state *s, uint64_t
 		  uint64_t *end);
 
 /* A mask with KX and UX as they take effect. */
-prot_t limits_effective(const struct memory *m, bool mbec, prot_t mask);
+prot_t limits_effective(const struct memory *m, enum memory_mbec mbec, prot_t mask);
 
 /* --- overlay.c --- */
 

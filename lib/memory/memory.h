@@ -87,6 +87,13 @@ struct memory_opening {
 #define MEMORY_OPENINGS 16
 #define MEMORY_SHUT	2
 
+/* What KX and UX of a mask mean (TLFS vsm.md, mode-based execution control). */
+enum memory_mbec {
+	MBEC_OFF,   /* KX governs both modes */
+	MBEC_ON,    /* KX governs supervisor mode, UX user mode */
+	MBEC_MIXED, /* not the same on all VPs: nothing is let through that either forbids */
+};
+
 struct memory {
 	const struct kvm_host *host;
 	enum vsm_enforcement enforcement;
@@ -98,7 +105,7 @@ struct memory {
 	 */
 	struct protmap limits[VSM_VTL_COUNT][VSM_VTL_COUNT];
 	bool limits_on[VSM_VTL_COUNT]; /* setter has EnableVtlProtection */
-	bool mbec[VSM_VTL_COUNT];      /* by restricted VTL; change with memory_set_mbec() */
+	enum memory_mbec mbec[VSM_VTL_COUNT]; /* by restricted VTL; change with memory_set_mbec() */
 	bool ux_is_execute;	       /* VSM_QUIRK_UX_IS_EXECUTE */
 	struct overlay *overlays;      /* never moves */
 	uint32_t overlay_room;
@@ -197,11 +204,10 @@ int memory_limit_drop(struct memory *m, unsigned setter);
 int memory_limit_drop_all(struct memory *m);
 
 /*
- * Turns mode-based execution control on or off for the restricted VTL `vtl`: with it KX governs
- * supervisor mode and UX user mode, without it KX governs both (TLFS vsm.md). Errors as
- * memory_limit().
+ * Turns mode-based execution control on or off for the restricted VTL `vtl`, or on for some of its
+ * VPs. Errors as memory_limit().
  */
-int memory_set_mbec(struct memory *m, unsigned vtl, bool on);
+int memory_set_mbec(struct memory *m, unsigned vtl, enum memory_mbec mbec);
 
 /* --- what a VTL may do --- */
 

@@ -17,7 +17,7 @@ static enum kvm_map_prot hardware_data(prot_t prot)
 	return prot & PROT_W ? KVM_MAP_READ_WRITE : KVM_MAP_READ;
 }
 
-static enum kvm_map_prot hardware_prot(const struct memory *m, bool mbec, prot_t prot)
+static enum kvm_map_prot hardware_prot(const struct memory *m, enum memory_mbec mbec, prot_t prot)
 {
 	const prot_t execute = PROT_KX | PROT_UX;
 

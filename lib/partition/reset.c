@@ -84,7 +84,7 @@ static int reset_vtls(struct vsm_partition *p)
 	if (!r)
 		r = memory_limit_drop_all(&p->memory);
 	for (unsigned vtl = 0; !r && vtl < p->vtl_count; vtl++)
-		r = memory_set_mbec(&p->memory, vtl, false);
+		r = memory_set_mbec(&p->memory, vtl, MBEC_OFF);
 	p->enabled_vtls = 1;
 	return r ? r : msr_filter_update(p);
 }

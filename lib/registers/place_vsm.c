@@ -133,7 +133,7 @@ static void log_protections(struct vsm_partition *p, unsigned vtl, prot_t mask)
 {
 	partition_log(p, VSM_LOG_INFO, "VTL%u turned its protections on, default mask %#x", vtl,
 		      mask);
-	if ((mask & PROT_UX) && !(mask & PROT_KX) && !p->memory.mbec[vtl - 1] &&
+	if ((mask & PROT_UX) && !(mask & PROT_KX) && p->memory.mbec[vtl - 1] != MBEC_ON &&
 	    !p->memory.ux_is_execute)
 		partition_log(p, VSM_LOG_WARNING,
 			      "by default VTL%u can run nothing now: without MBEC kernel execute "

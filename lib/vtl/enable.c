@@ -77,6 +77,16 @@ static bool may_enable_on(const struct vsm_vcpu *vp, const struct vsm_vcpu *targ
 	       !enabled_on_some_vp(vp->partition, vtl);
 }
 
+/* A VP with VTL `vtl` has come, or not come. */
+static int update_mbec_below(struct vsm_partition *p, unsigned vtl)
+{
+	int r = 0;
+
+	for (unsigned lower = 0; !r && lower < vtl; lower++)
+		r = vtl_update_mbec(p, lower);
+	return r;
+}
+
 enum hv_status vtl_enable_vp(struct vsm_vcpu *vp, struct vsm_vcpu *target, unsigned vtl,
 			     const struct hv_initial_vp_context *context)
 {
@@ -97,33 +107,47 @@ enum hv_status vtl_enable_vp(struct vsm_vcpu *vp, struct vsm_vcpu *target, unsig
 	r = context_load(&target->vtls[vtl].cpu, context);
 	if (r)
 		return r == -EINVAL ? HV_INVALID_PARAMETER : HV_INSUFFICIENT_MEMORY;
+	target->enabled_vtls |= (uint16_t)vtl_bit(vtl);
+	r = update_mbec_below(p, vtl);
+	if (r) {
+		target->enabled_vtls &= (uint16_t)~vtl_bit(vtl);
+		update_mbec_below(p, vtl);
+		if (r == -ENOTRECOVERABLE)
+			partition_die(p,
+				      "a page could not be closed to a VTL that must not have it");
+		return HV_INSUFFICIENT_MEMORY;
+	}
 	/* Software-enabled: guests send to it before they set it up. */
 	lapic_reset(&target->vtls[vtl].lapic, target->apic_id, target->index == 0, true);
-	target->enabled_vtls |= (uint16_t)vtl_bit(vtl);
 	partition_log(p, VSM_LOG_INFO, "VTL%u enabled on VP %u by VTL%u of VP %u", vtl,
 		      target->index, vp->active_vtl, vp->index);
 	return HV_SUCCESS;
 }
 
-/* Does every VTL above `vtl` on this VP ask for it? */
-static bool vp_wants_mbec(const struct vsm_vcpu *vp, unsigned vtl)
+/* Counts the VTLs above `vtl` on this VP that ask for it, and those that do not. */
+static void count_mbec(const struct vsm_vcpu *vp, unsigned vtl, unsigned count[2])
 {
 	for (unsigned higher = vtl + 1; higher < vp->partition->vtl_count; higher++)
-		if ((vp->enabled_vtls & vtl_bit(higher)) &&
-		    !(vp->vtls[higher].secure_config[vtl] & HV_SECURE_CONFIG_MBEC))
-			return false;
-	return true;
+		if (vp->enabled_vtls & vtl_bit(higher))
+			count[!!(vp->vtls[higher].secure_config[vtl] & HV_SECURE_CONFIG_MBEC)]++;
 }
 
 /*
- * The masks' meaning is the partition's here, the register is each VP's: user-mode execution by UX
- * alone is only let through once every VP that has a higher VTL asks for it.
+ * The masks' meaning is the partition's here, the register is each VP's: where VPs differ, what
+ * either forbids is forbidden. With no higher VTL left on any VP, as when the VMM has reset them,
+ * the masks keep the meaning they had.
  */
 int vtl_update_mbec(struct vsm_partition *p, unsigned vtl)
 {
-	bool on = true;
+	unsigned count[2] = {0, 0};
 
-	for (uint32_t i = 0; on && i < p->max_vps; i++)
-		on = !p->vps[i] || vp_wants_mbec(p->vps[i], vtl);
-	return memory_set_mbec(&p->memory, vtl, on);
+	for (uint32_t i = 0; i < p->max_vps; i++)
+		if (p->vps[i])
+			count_mbec(p->vps[i], vtl, count);
+	if (!count[0] && !count[1])
+		return 0;
+	return memory_set_mbec(&p->memory, vtl,
+			       !count[0]   ? MBEC_ON
+			       : !count[1] ? MBEC_OFF
+					   : MBEC_MIXED);
 }

@@ -22,7 +22,8 @@ enum hv_status vtl_enable_partition(struct vsm_partition *p, unsigned caller, un
  * The active VTL of `vp` enables VTL `vtl` on `target`, to start in that context.
  * HV_INVALID_PARAMETER: VTL0, a VTL the partition cannot have, or a context no processor can be in;
  * HV_INVALID_VTL_STATE: not enabled for the partition; HV_ACCESS_DENIED: a lower VTL may enable the
- * first VP only, its own; HV_VTL_ALREADY_ENABLED. On failure nothing changed.
+ * first VP only, its own; HV_VTL_ALREADY_ENABLED; HV_INSUFFICIENT_MEMORY: the host could not change
+ * what masks mean (vtl_update_mbec()). On failure nothing changed.
  */
 enum hv_status vtl_enable_vp(struct vsm_vcpu *vp, struct vsm_vcpu *target, unsigned vtl,
 			     const struct hv_initial_vp_context *context);

@@ -28,7 +28,7 @@ struct model {
 	bool on[VSM_VTL_COUNT];
 	prot_t default_mask[VSM_VTL_COUNT];
 	prot_t mask[VSM_VTL_COUNT][VSM_VTL_COUNT][PAGES];
-	bool mbec[VSM_VTL_COUNT];
+	enum memory_mbec mbec[VSM_VTL_COUNT];
 	struct {
 		unsigned vtl, shows; /* whose view; the overlay whose page it shows */
 		bool limited;
@@ -104,9 +104,12 @@ static int model_overlay(const struct model *w, unsigned vtl, uint64_t page)
 /* Does this mask let code of the mode run? */
 static bool model_runs(const struct model *w, unsigned vtl, prot_t mask, bool user)
 {
-	if (w->mbec[vtl])
-		return mask & (user ? PROT_UX : PROT_KX);
-	return (mask & PROT_KX) || (w->quirk && (mask & PROT_UX));
+	bool with = mask & (user ? PROT_UX : PROT_KX);
+	bool without = (mask & PROT_KX) || (w->quirk && (mask & PROT_UX));
+
+	if (w->mbec[vtl] == MBEC_MIXED)
+		return with && without;
+	return w->mbec[vtl] == MBEC_ON ? with : without;
 }
 
 static bool model_mask_allows(const struct model *w, unsigned vtl, prot_t mask,
@@ -370,7 +373,7 @@ static int op_mbec(struct test *t, struct model *w, int *expected)
 	unsigned vtl = random_below(VSM_VTL_COUNT);
 
 	(void)expected;
-	w->mbec[vtl] = random_below(2);
+	w->mbec[vtl] = random_below(3);
 	return memory_set_mbec(&t->f.m, vtl, w->mbec[vtl]);
 }
 

@@ -142,6 +142,22 @@ static void what_two_vtls_hide(void **state)
 	guest_stop(&g);
 }
 
+/* With nobody left to ask for MBEC, masks mean what they did: nothing runs by UX alone. */
+static void masks_keep_their_meaning(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_DEFAULT);
+	guest_enable_vtl1(&g);
+	assert_int_equal(memory_limit_default(&g.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&g.p->memory, 1, 0, 0x20, 0x21, PROT_R | PROT_UX), 0);
+	assert_int_equal(vsm_vcpu_reset(g.vp), 0);
+	assert_int_equal(g.vp->enabled_vtls, 1);
+	assert_false(memory_allows(&g.p->memory, 0, 0x20, MEM_EXECUTE, true, NULL));
+	guest_stop(&g);
+}
+
 static void errors(void **state)
 {
 	struct guest g;
@@ -167,6 +183,7 @@ int main(void)
 		cmocka_unit_test(everything_is_as_new),
 		cmocka_unit_test(memory_stays_if_the_vtl_wants_it),
 		cmocka_unit_test(what_two_vtls_hide),
+		cmocka_unit_test(masks_keep_their_meaning),
 		cmocka_unit_test(errors),
 	};
 

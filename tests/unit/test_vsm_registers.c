@@ -4,8 +4,10 @@
 #include "register_fixture.h"
 
 #include <errno.h>
+#include "initial_context.h"
 #include "memory/memory.h"
 #include "msr/synthetic.h"
+#include "vtl/enable.h"
 
 #define CONFIG(mask, more) ((uint64_t)(mask) << 1 | (more))
 #define ENABLE		   HV_PARTITION_CONFIG_ENABLE_PROTECTION
@@ -234,9 +236,20 @@ static void mbec_needs_the_partitions_consent(void **state)
 	hc_stop(&h);
 }
 
-/* User-mode execution by UX alone is let through once all VPs ask for it. */
+#define PAGE_KX 0x102
+
+static bool kx_executable(const struct hc *h, bool user)
+{
+	return memory_allows(&h->p->memory, 0, PAGE_KX, MEM_EXECUTE, user, NULL);
+}
+
+/*
+ * As long as some VPs have MBEC and others do not, nothing is executed that either forbids: by UX
+ * alone nothing, by KX alone not in user mode.
+ */
 static void mbec_is_in_force_when_all_vps_have_it(void **state)
 {
+	const struct hv_initial_vp_context context = long_mode_context();
 	struct hc h;
 
 	(void)state;
@@ -245,11 +258,51 @@ static void mbec_is_in_force_when_all_vps_have_it(void **state)
 	h.p->vtls[1].mbec = true;
 	assert_int_equal(memory_limit_default(&h.p->memory, 1, PROT_ALL), 0);
 	assert_int_equal(memory_limit(&h.p->memory, 1, 0, 0x100, 0x101, PROT_R | PROT_UX), 0);
+	assert_int_equal(memory_limit(&h.p->memory, 1, 0, PAGE_KX, PAGE_KX + 1, PROT_R | PROT_KX),
+			 0);
+	assert_true(kx_executable(&h, true) && kx_executable(&h, false));
 	assert_int_equal(set(&h, 0, SECURE(0), HV_SECURE_CONFIG_MBEC), HV_SUCCESS);
-	assert_false(executable(&h, true));
+	assert_false(executable(&h, true) || executable(&h, false));
+	assert_true(kx_executable(&h, false));
+	assert_false(kx_executable(&h, true));
 	assert_int_equal(set_as(&h, 1, 0, SECURE(0), HV_SECURE_CONFIG_MBEC), HV_SUCCESS);
 	assert_true(executable(&h, true));
 	assert_false(executable(&h, false));
+	assert_true(kx_executable(&h, false));
+	assert_false(kx_executable(&h, true));
+	/* One more VP gets the VTL, and has not asked yet. */
+	h.vp[1]->enabled_vtls = 1;
+	h.vp[1]->vtls[1].secure_config[0] = 0;
+	hc_enter(&h, 1, 0);
+	hc_enter(&h, 0, 1);
+	assert_int_equal(vtl_enable_vp(h.vp[0], h.vp[1], 1, &context), HV_SUCCESS);
+	assert_false(executable(&h, true) || executable(&h, false));
+	assert_true(kx_executable(&h, false));
+	assert_false(kx_executable(&h, true));
+	hc_stop(&h);
+}
+
+/* A VP that comes without MBEC changes what masks mean; where the host cannot, it does not come. */
+static void mbec_the_host_cannot_leave(void **state)
+{
+	const struct hv_initial_vp_context context = long_mode_context();
+	struct hc h;
+
+	(void)state;
+	start(&h);
+	assert_int_equal(memory_limit_default(&h.p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(memory_limit(&h.p->memory, 1, 0, PAGE_KX, PAGE_KX + 1, PROT_R | PROT_KX),
+			 0);
+	assert_int_equal(memory_set_mbec(&h.p->memory, 0, MBEC_ON), 0);
+	hc_enter(&h, 0, 0);
+	h.vp[0]->enabled_vtls = 1;
+	fake_kvm_fail(h.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
+	assert_int_equal(vtl_enable_vp(h.vp[0], h.vp[0], 1, &context), HV_INSUFFICIENT_MEMORY);
+	assert_int_equal(h.vp[0]->enabled_vtls, 1);
+	assert_int_equal(h.p->memory.mbec[0], MBEC_ON);
+	assert_false(kx_executable(&h, true));
+	assert_int_equal(vtl_enable_vp(h.vp[0], h.vp[0], 1, &context), HV_SUCCESS);
+	assert_int_equal(h.p->memory.mbec[0], MBEC_OFF);
 	hc_stop(&h);
 }
 
@@ -382,6 +435,7 @@ int main(void)
 		cmocka_unit_test(secure_configuration_is_for_lower_vtls),
 		cmocka_unit_test(mbec_needs_the_partitions_consent),
 		cmocka_unit_test(mbec_is_in_force_when_all_vps_have_it),
+		cmocka_unit_test(mbec_the_host_cannot_leave),
 		cmocka_unit_test(mbec_the_host_cannot_have),
 		cmocka_unit_test(a_page_that_stays_open_ends_the_partition),
 		cmocka_unit_test(vina_is_kept),
