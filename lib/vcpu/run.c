@@ -112,7 +112,8 @@ static int before_guest(struct vsm_vcpu *vp)
 	struct violation v = {0};
 	int r;
 
-	if (vcpu_active(vp)->store_waits) {
+	/* While another VP steps the gate lets none in: the store could be to its instruction. */
+	if (vcpu_active(vp)->store_waits && !step_window_open(vp->partition)) {
 		r = intercept_resume(vp, &v);
 		if (r)
 			return r;

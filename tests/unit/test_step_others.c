@@ -7,6 +7,7 @@
 #include "smp_fixture.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "apic/bus.h"
 #include "partition/hold.h"
@@ -56,6 +57,11 @@ static void replace_run(int (*run)(const struct kvm_host *h, int vcpu_fd))
 	ops = *real_ops;
 	ops.run = run;
 	((struct kvm_host *)(uintptr_t)s.x.host)->ops = &ops;
+}
+
+static int secret_access(void)
+{
+	return fake_kvm_guest_access(s.x.fake, partition_space(s.p, 0)->vm_fd, PAGE_SECRET);
 }
 
 static bool stored(void)
@@ -247,6 +253,57 @@ static void test_starts_over(void **state)
 	stop();
 }
 
+/* --- a store that waits --- */
+
+#define PAGE_OTHER UINT64_C(0x22000)
+
+static bool resumed, resumed_in_window;
+
+static bool other_stored(void)
+{
+	return s.x.mem[PAGE_OTHER] == 1;
+}
+
+/* In VP 0's step: VP 1 is run, which has a store to finish. */
+static int run_other_in_window(const struct kvm_host *h, int vcpu_fd)
+{
+	if (vcpu_fd != smp_fd(&s, 0, 0) || secret_access() != KVM_MAP_READ_WRITE || resumed)
+		return real_ops->run(h, vcpu_fd);
+	resumed = true;
+	smp_run(&s, 1);
+	for (unsigned i = 0; i < 50 && !resumed_in_window; i++) {
+		usleep(1000);
+		resumed_in_window = other_stored();
+	}
+	return real_ops->run(h, vcpu_fd);
+}
+
+/* It may be the code of the instruction that is stepped. */
+static void test_store_waits(void **state)
+{
+	struct retired_store *store;
+
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	resumed = resumed_in_window = false;
+	replace_run(run_other_in_window);
+	store = &s.vp[1]->rare[0].retired;
+	store->before.rip = fake_vcpu_regs(s.x.fake, smp_fd(&s, 1, 0))->rip;
+	store->after.rip = store->before.rip;
+	store->fragment_count = 1;
+	store->fragments[0] =
+		(struct retired_fragment){.gpa = gpa_from(PAGE_OTHER), .len = 1, .data = {1}};
+	s.vp[1]->vtls[0].store_waits = true;
+	SMP_SCRIPT(&s, 0, 0, STORE, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	smp_expect_vmm(&s, 1, 0);
+	assert_true(resumed && !resumed_in_window);
+	assert_true(stored() && other_stored());
+	stop();
+}
+
 /* --- a VP that is new --- */
 
 static int create_third(struct fake_guest *g, void *ctx)
@@ -290,11 +347,6 @@ static int refuse_to_close(const struct kvm_host *h, int vcpu_fd)
 	return 0;
 }
 
-static int secret_access(void)
-{
-	return fake_kvm_guest_access(s.x.fake, partition_space(s.p, 0)->vm_fd, PAGE_SECRET);
-}
-
 /* One mapping too few: the page is closed with those around it, which are opened again. */
 static void test_closed_otherwise(void **state)
 {
@@ -335,10 +387,10 @@ static void test_not_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps_in_turn),	  cmocka_unit_test(test_suspended),
-		cmocka_unit_test(test_waits_for_sipi),	  cmocka_unit_test(test_starts_over),
-		cmocka_unit_test(test_created_meanwhile), cmocka_unit_test(test_closed_otherwise),
-		cmocka_unit_test(test_not_closed),
+		cmocka_unit_test(test_steps_in_turn),	 cmocka_unit_test(test_suspended),
+		cmocka_unit_test(test_waits_for_sipi),	 cmocka_unit_test(test_starts_over),
+		cmocka_unit_test(test_store_waits),	 cmocka_unit_test(test_created_meanwhile),
+		cmocka_unit_test(test_closed_otherwise), cmocka_unit_test(test_not_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
