@@ -135,6 +135,7 @@ struct hv_context {
 _Static_assert(sizeof(struct hv_context) == 224, "HV_INITIAL_VP_CONTEXT");
 
 #define HV_EXECUTION_LONG_MODE 0x10   /* bit of execution_state */
+#define HV_EXECUTION_PENDING   0x40   /* another: an event is being delivered */
 #define HV_SEGMENT_LONG	       0x2000 /* bit of a code segment's attributes */
 
 /* What messages of intercepts begin with: that of HV_MESSAGE, and HV_X64_INTERCEPT_MESSAGE_HEADER */

@@ -192,11 +192,12 @@ struct violation {
 	gva_t gva;
 	bool gva_valid;
 	bool walking;	     /* it is the page-table walk's own, for gva: gva does not map to gpa */
+	bool shadow;	     /* interrupts wait for the instruction: the one before held them up */
 	uint8_t insn_length; /* 0 unknown, or a fetch */
 	uint8_t insn_count;
 	uint8_t insn_bytes[16];
 	/*
-	 * With setter 0, at most one of these:
+	 * With setter 0, at most one of these; `delivers` also with a setter:
 	 *
 	 * The limits allow the instruction, only the host's protections do not. The pages it needs
 	 * opened are named below. While they are open, no other VP may run in the VTL: what is

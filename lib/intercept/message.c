@@ -82,6 +82,8 @@ void intercept_message(struct hv_message *msg, uint32_t vp_index, unsigned vtl,
 	};
 
 	memcpy(m.instruction_bytes, v->insn_bytes, sizeof(m.instruction_bytes));
+	m.header.execution_state |= (uint16_t)((v->delivers ? HV_EXECUTION_PENDING : 0) |
+					       (v->shadow ? HV_EXECUTION_SHADOW : 0));
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		m.gprs[i] = gpr_get(regs, i);
 	fill(msg, HV_MESSAGE_GPA_INTERCEPT, &m, sizeof(m));

@@ -60,14 +60,19 @@ static int wait_for_setter(struct vsm_vcpu *vp, unsigned setter)
 /* Tells the VTL that set the protection. */
 static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 {
+	struct vtl_cpu *cpu = &vcpu_active(vp)->cpu;
+	struct kvm_vcpu_events *events;
 	struct violation told = *v;
 	struct hv_message message;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
-	int r = vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs);
+	int r = vtl_cpu_state(cpu, &regs, &sregs);
 
+	if (!r)
+		r = vtl_cpu_events(cpu, &events);
 	if (r)
 		return r;
+	told.shadow = events->interrupt.shadow;
 	if (!(vp->enabled_vtls & (1u << v->setter)))
 		return wait_for_setter(vp, v->setter);
 	vp->stats.memory_intercepts++;

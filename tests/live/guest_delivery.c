@@ -78,6 +78,7 @@ void vtl_on_intercept(const struct hv_intercept *m)
 	uint64_t first = (uint64_t)row->page + row->first;
 
 	CHECK_EQUAL(m->access, row->access);
+	CHECK(m->execution_state & HV_EXECUTION_PENDING);
 	CHECK(m->gpa >= first && m->gpa < first + row->size);
 	CHECK(m->rip >= (uint64_t)delivery_begin && m->rip <= (uint64_t)delivery_end);
 	CHECK_EQUAL(delivery_count, 0);

@@ -139,6 +139,13 @@ static void test_variants(void **state)
 	intercept_message(&m, 0, 0, &regs, &sregs, &v);
 	assert_int_equal(field(&m, 0x2d, 1), 0);
 	assert_int_equal(field(&m, 0x30, 8), 0);
+	v.delivers = true;
+	intercept_message(&m, 0, 0, &regs, &sregs, &v);
+	assert_int_equal(field(&m, 0x06, 2), 0x1f | HV_EXECUTION_PENDING);
+	v.delivers = false;
+	v.shadow = true;
+	intercept_message(&m, 0, 0, &regs, &sregs, &v);
+	assert_int_equal(field(&m, 0x06, 2), 0x1f | HV_EXECUTION_SHADOW);
 	v = (struct violation){.setter = 1, .access = MEM_EXECUTE, .gpa = {0x401000}};
 	sregs.cr0 = 0;
 	sregs.efer = 0;
