@@ -246,6 +246,7 @@ struct stubborn {
 	struct kvm_ops ops;
 	const struct kvm_host *real;
 	unsigned allowed, refused;
+	unsigned calls, pattern; /* which of the calls are refused, by bits */
 };
 
 static struct stubborn stubborn;
@@ -323,6 +324,78 @@ static void what_cannot_be_closed_is_contained(void **state)
 	assert_int_equal(memory_close_openings(&f->m, 0), -ENOTRECOVERABLE);
 	relent(f);
 	assert_int_equal(alias_sync(&f->m, 0, 0, 64), 0);
+}
+
+#define MOODS 10
+
+static int moody_protect(const struct kvm_host *h, void *addr, size_t size, enum kvm_map_prot prot)
+{
+	unsigned call = stubborn.calls++;
+
+	(void)h;
+	if (call < MOODS && (stubborn.pattern >> call & 1)) {
+		stubborn.refused++;
+		return -ENOMEM;
+	}
+	return stubborn.real->ops->protect_memory(stubborn.real, addr, size, prot);
+}
+
+#define MIXED 10 /* the first of four pages: one to loosen, two to tighten, one to stay */
+
+static void make_mixed(struct memory_fixture *f)
+{
+	const prot_t masks[] = {0, PROT_ALL, READ_EXECUTE, PROT_ALL};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(masks); i++)
+		assert_int_equal(memory_limit(&f->m, 1, 0, MIXED + i, MIXED + i + 1, masks[i]), 0);
+	/* Also where a failure left it tighter. */
+	assert_int_equal(alias_sync(&f->m, 0, 0, 64), 0);
+	assert_int_equal(alias_open_devices(&f->m, 0, 0, 64), 0);
+}
+
+/* No page is more open than that, for vCPUs or devices; `exactly`: nor less. */
+static void assert_mixed(struct memory_fixture *f, const enum kvm_map_prot want[6], bool exactly)
+{
+	const struct memory_region *r = memory_region_of(&f->m, MIXED);
+
+	for (unsigned i = 0; i < 6; i++) {
+		uint64_t page = MIXED - 1 + i;
+		int vcpus = fixture_access(f, 0, page);
+		int devices = fake_kvm_host_prot(f->x.fake, region_host(r, r->device[0], page));
+
+		assert_true(exactly ? vcpus == (int)want[i] : vcpus <= (int)want[i]);
+		assert_true(exactly ? devices == (int)want[i] : devices <= (int)want[i]);
+	}
+}
+
+/* Whichever of the host's first changes fail: all or nothing, and nothing too open. */
+static void any_changes_may_be_refused(void **state)
+{
+	static const enum kvm_map_prot before[] = {KVM_MAP_READ_WRITE, KVM_MAP_NONE,
+						   KVM_MAP_READ_WRITE, KVM_MAP_READ,
+						   KVM_MAP_READ_WRITE, KVM_MAP_READ_WRITE},
+				       after[] = {KVM_MAP_READ_WRITE, KVM_MAP_READ,
+						  KVM_MAP_READ,	      KVM_MAP_READ,
+						  KVM_MAP_READ,	      KVM_MAP_READ_WRITE};
+	struct memory_fixture *f = *state;
+
+	assert_int_equal(memory_limit_default(&f->m, 1, PROT_ALL), 0);
+	assert_int_equal(memory_map_devices(&f->m, 0), 0);
+	for (unsigned pattern = 0; pattern < 1u << MOODS; pattern++) {
+		int r;
+
+		make_mixed(f);
+		be_stubborn(f, 0);
+		stubborn.ops.protect_memory = moody_protect;
+		stubborn.pattern = pattern;
+		r = memory_limit(&f->m, 1, 0, MIXED, MIXED + 4, READ_EXECUTE);
+		relent(f);
+		if (r == -ENOTRECOVERABLE)
+			continue;
+		assert_int_equal(r, stubborn.refused ? -ENOMEM : 0);
+		assert_mixed(f, r ? before : after, !r || !(pattern & (pattern - 1)));
+	}
+	make_mixed(f);
 }
 
 static void defaults_and_mbec_come_whole_or_not(void **state)
@@ -488,6 +561,8 @@ int main(void)
 		ALIAS(a_refused_mprotect_leaves_all_as_it_was),
 		ALIAS(a_host_that_refuses_for_good),
 		ALIAS(what_cannot_be_closed_is_contained),
+		ALIAS(any_changes_may_be_refused),
+		SLOTS(any_changes_may_be_refused),
 		ALIAS(defaults_and_mbec_come_whole_or_not),
 		SLOTS(limits_without_slots_are_refused),
 		ALIAS(overlays_cover_and_uncover),
