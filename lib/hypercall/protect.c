@@ -90,11 +90,8 @@ static enum hv_status status_of(struct hypercall_call *c, int error)
 static int restrict_run(struct hypercall_call *c, unsigned target, prot_t mask, uint16_t n)
 {
 	uint64_t first = element(c, c->rep);
-	int r;
+	int r = memory_limit(&c->partition->memory, c->vtl, target, first, first + n, mask);
 
-	if (first >= MEMORY_GPA_PAGES)
-		return -EINVAL;
-	r = memory_limit(&c->partition->memory, c->vtl, target, first, first + n, mask);
 	if (!r) {
 		c->rep = (uint16_t)(c->rep + n);
 		c->partition->stats.protected_pages_set += n;
