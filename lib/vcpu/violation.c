@@ -285,7 +285,5 @@ int exit_shutdown(struct vsm_vcpu *vp)
 	if (!r && failed_delivery(sregs, events))
 		return vcpu_active(vp)->stepping ? shutdown_in_step(vp, events)
 						 : shutdown_by_limits(vp, events);
-	if (!r)
-		r = step_end(vp);
 	return r ? r : EXIT_TO_VMM;
 }

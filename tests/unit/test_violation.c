@@ -124,6 +124,70 @@ static void test_triple_fault(void **state)
 	assert_int_equal(fake_vcpu_delivered(g.x.fake, fd(), NULL, 0), 2);
 }
 
+/* What becomes of an exception at whose delivery the guest gets #GP. */
+static void test_second_fault(void **state)
+{
+	static const struct {
+		int first;
+		uint8_t second;
+	} rows[] = {{VECTOR_DE, VECTOR_DF}, {1, VECTOR_GP},  {VECTOR_UD, VECTOR_GP},
+		    {9, VECTOR_GP},	    {10, VECTOR_DF}, {13, VECTOR_DF},
+		    {VECTOR_PF, VECTOR_DF}, {15, VECTOR_GP}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int first = rows[i].first;
+		const struct fake_step steps[] = {
+			{.kind = FAKE_CALL, .fn = fault, .ctx = &first, .length = 0}, VMM};
+
+		guest_start(&g, VSM_TOPOLOGY_DEFAULT, VSM_ENFORCEMENT_ALIAS);
+		start_paging(FRESH);
+		script(steps, ARRAY_SIZE(steps));
+		assert_int_equal(run_to_exit(), KVM_EXIT_IO);
+		expect_delivered(0, rows[i].second);
+		guest_stop(&g);
+	}
+}
+
+/* A host that fails for ever ends it. */
+static void test_never_gone(void **state)
+{
+	const struct fake_step step = FAULT(-1), end = VMM;
+	struct kvm_run *run;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		script(&step, 1);
+	script(&end, 1);
+	assert_int_equal(run_to_exit(), KVM_EXIT_IO);
+	for (unsigned i = 0; i < 1001; i++)
+		script(&step, 1);
+	assert_int_equal(vsm_vcpu_run(g.vp, &run), -EFAULT);
+}
+
+/* KVM's failures at an instruction that nobody forbids. */
+static void test_kernel_error(void **state)
+{
+	struct kvm_run raw = {.exit_reason = KVM_EXIT_INTERNAL_ERROR};
+	const struct fake_step steps[] = {{.kind = FAKE_EXIT, .raw = &raw}, VMM};
+	struct fake_event event;
+
+	(void)state;
+	raw.internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	script(steps, 1);
+	assert_int_equal(run_to_exit(), KVM_EXIT_INTERNAL_ERROR);
+	raw.internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	script(steps, 1);
+	assert_int_equal(run_to_exit(), KVM_EXIT_INTERNAL_ERROR);
+	/* A guest's user process does not stop its VM. */
+	fake_vcpu_sregs(g.x.fake, fd())->ss.dpl = 3;
+	vtl_cpu_forget(&g.vp->vtls[0].cpu);
+	script(steps, 2);
+	assert_int_equal(run_to_exit(), KVM_EXIT_IO);
+	assert_int_equal(fake_vcpu_delivered(g.x.fake, fd(), &event, 1), 1);
+	assert_int_equal(event.vector, VECTOR_UD);
+}
+
 /* What was in the way is gone when the library looks: the processor tries again, afresh. */
 static void test_gone(void **state)
 {
@@ -256,6 +320,9 @@ int main(void)
 		TEST(test_triple_fault),
 		TEST(test_gone),
 		TEST(test_code_gone),
+		TEST(test_never_gone),
+		TEST(test_kernel_error),
+		cmocka_unit_test(test_second_fault),
 		cmocka_unit_test(test_setter_not_enabled),
 		cmocka_unit_test(test_setter_not_enabled_no_sleep),
 	};

@@ -5,6 +5,7 @@
  */
 #include "partition_fixture.h"
 #include "registers/msr.h"
+#include "vcpu/exit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -350,6 +351,22 @@ static void test_hypercall_inside(void **state)
 	assert_int_equal(t.open_runs, 1);
 }
 
+/* The same pages, opened once more, would do no better. */
+static void test_no_progress(void **state)
+{
+	static const struct fake_step steps[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+	};
+
+	(void)state;
+	put_store();
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(1);
+	assert_int_equal(t.open_runs, 1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
 /* A KVM that cannot deliver what *ctx says, by software. */
 static int shutdown(struct fake_guest *g, void *ctx)
 {
@@ -365,15 +382,22 @@ static int shutdown(struct fake_guest *g, void *ctx)
 		.kind = FAKE_CALL, .fn = shutdown, .ctx = &(uint8_t){vector}, .length = 0 \
 	}
 
-static void shutdown_inside(uint8_t vector)
+static void script_shutdown_inside(uint8_t vector)
 {
+	static uint8_t which;
 	const struct fake_step steps[] = {
 		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
-		SHUTDOWN(vector),
+		{.kind = FAKE_CALL, .fn = shutdown, .ctx = &which, .length = 0},
 	};
 
+	which = vector;
 	put_store();
 	script(steps, ARRAY_SIZE(steps));
+}
+
+static void shutdown_inside(uint8_t vector)
+{
+	script_shutdown_inside(vector);
 	run_to_vmm(0);
 	assert_int_equal(t.open_runs, 1);
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 0);
@@ -388,6 +412,21 @@ static void test_shutdown_inside(void **state)
 	shutdown_inside(VECTOR_UD);
 	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), &event, 1), 1);
 	assert_int_equal(event.vector, VECTOR_UD);
+}
+
+/* Without an IDT it is the end, but not one with pages open. */
+static void test_reset_inside(void **state)
+{
+	struct kvm_run *run;
+
+	(void)state;
+	fake_vcpu_sregs(t.g.x.fake, fd())->idt.limit = 0;
+	script_shutdown_inside(VECTOR_UD);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_SHUTDOWN);
+	assert_int_equal(t.open_runs, 1);
+	assert_false(is_open(PAGE));
+	assert_null(t.g.p->stepper);
 }
 
 /* It was the step's own trap. */
@@ -494,12 +533,15 @@ static void test_shutdown_by_limits(void **state)
 	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rsp, STACK - 40);
 }
 
+#define UD_GATE_END (16 * VECTOR_UD + 15)
+
 static void test_shutdown_told(void **state)
 {
 	(void)state;
 	put_gate(VECTOR_UD, HANDLER);
 	limit(STACK - 8, READ_ONLY);
 	limit(PAGE, NO_CODE);
+	fake_vcpu_sregs(t.g.x.fake, fd())->idt.limit = UD_GATE_END;
 	script(&no_delivery, 1);
 	run_to_vmm(1);
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
@@ -507,6 +549,7 @@ static void test_shutdown_told(void **state)
 
 static void test_shutdown_for_the_vmm(void **state)
 {
+	struct kvm_vcpu_events *e;
 	struct kvm_run *run;
 
 	(void)state;
@@ -514,13 +557,72 @@ static void test_shutdown_for_the_vmm(void **state)
 	script(&no_delivery, 1);
 	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
 	assert_int_equal(run->exit_reason, KVM_EXIT_SHUTDOWN);
+	assert_int_equal(vtl_cpu_events(&t.g.vp->vtls[0].cpu, &e), 0);
+	assert_int_equal(e->exception.injected, 0);
 	/* A guest that resets itself. */
 	limit(IDT, NO_CODE);
-	fake_vcpu_sregs(t.g.x.fake, fd())->idt.limit = 0;
+	fake_vcpu_sregs(t.g.x.fake, fd())->idt.limit = UD_GATE_END - 1;
 	script(&no_delivery, 1);
 	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
 	assert_int_equal(run->exit_reason, KVM_EXIT_SHUTDOWN);
 	assert_int_equal(fake_vcpu_events(t.g.x.fake, fd())->exception.injected, 0);
+}
+
+/* Linux 6.14 and kvm_intel say so when they cannot reach what a delivery needs. */
+static int fail_delivery(struct fake_guest *g, void *ctx)
+{
+	deliver(g, ctx);
+	g->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	g->run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	g->run->internal.ndata = 0;
+	return FAKE_TO_USER;
+}
+
+static void test_delivery_failed(void **state)
+{
+	static const struct fake_step step = {.kind = FAKE_CALL, .fn = fail_delivery, .length = 0};
+
+	(void)state;
+	put_gate(VECTOR_PF, HANDLER);
+	limit(STACK - 8, READ_ONLY);
+	limit(PAGE, NO_CODE);
+	script(&step, 1);
+	run_to_vmm(1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
+static void expect_ahead(unsigned setter)
+{
+	struct vp_vtl *v = &t.g.vp->vtls[0];
+	struct violation found = {0};
+
+	v->ahead = true;
+	assert_int_equal(violation_ahead(t.g.vp, &found), 0);
+	assert_int_equal(found.setter, setter);
+}
+
+/* An interrupt's frame is looked at before it is delivered, but not in the middle of something. */
+static void test_interrupt_ahead(void **state)
+{
+	struct vp_vtl *v = &t.g.vp->vtls[0];
+
+	(void)state;
+	put_gate(0x40, HANDLER);
+	limit(STACK - 8, READ_ONLY);
+	fake_vcpu_events(t.g.x.fake, fd())->interrupt.injected = 1;
+	fake_vcpu_events(t.g.x.fake, fd())->interrupt.nr = 0x40;
+	t.g.p->emulated = true;
+	expect_ahead(1);
+	v->cpu.unfinished = true;
+	expect_ahead(0);
+	v->cpu.unfinished = false;
+	v->stepping = true;
+	expect_ahead(0);
+	v->stepping = false;
+	expect_ahead(1);
+	t.g.p->emulated = false;
+	expect_ahead(0);
+	assert_false(v->ahead);
 }
 
 /* What a processor would not take is left to VTL1. */
@@ -572,7 +674,9 @@ int main(void)
 		TEST(test_delivery_not_present), TEST(test_shutdown_inside),
 		TEST(test_delivery_forbidden),	 TEST(test_trap_inside),
 		TEST(test_shutdown_by_limits),	 TEST(test_shutdown_told),
-		TEST(test_shutdown_for_the_vmm),
+		TEST(test_shutdown_for_the_vmm), TEST(test_reset_inside),
+		TEST(test_no_progress),		 TEST(test_delivery_failed),
+		TEST(test_interrupt_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
