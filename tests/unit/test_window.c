@@ -6,8 +6,10 @@
 #include "partition_fixture.h"
 #include "registers/msr.h"
 #include "vcpu/exit.h"
+#include "vcpu/step.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PML4	  UINT64_C(0x40000)
@@ -367,6 +369,68 @@ static void test_no_progress(void **state)
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
 }
 
+/* The store of put_store(), as it is found at RIP. */
+static struct violation locate_store(void)
+{
+	struct violation v;
+
+	assert_int_equal(intercept_locate(t.g.vp, &v), 0);
+	assert_true(v.allowed_here);
+	assert_int_equal(v.open_count, 1);
+	return v;
+}
+
+static bool steps(const struct violation *v)
+{
+	assert_int_equal(step_access(t.g.vp, v), 0);
+	return t.g.vp->vtls[0].stepping;
+}
+
+/* Only the same instruction with the same pages has had its try. */
+static void test_other_tries(void **state)
+{
+	struct page_step *last = &vcpu_rare(t.g.vp)->step;
+	struct violation v;
+
+	(void)state;
+	put_store();
+	v = locate_store();
+	assert_true(steps(&v));
+	assert_int_equal(step_stop(t.g.vp, true), 0);
+	last->rip += 2;
+	assert_true(steps(&v));
+	assert_int_equal(step_stop(t.g.vp, true), 0);
+	last->open_count = 2;
+	assert_true(steps(&v));
+	assert_int_equal(step_stop(t.g.vp, false), 0);
+	assert_true(steps(&v));
+	assert_int_equal(step_stop(t.g.vp, true), 0);
+	assert_false(steps(&v));
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
+static void test_one_steps_at_a_time(void **state)
+{
+	struct vsm_vcpu *other = calloc(1, sizeof(*other));
+	struct violation v;
+
+	(void)state;
+	put_store();
+	v = locate_store();
+	t.g.p->stepper = other;
+	assert_false(steps(&v));
+	assert_ptr_equal(t.g.p->stepper, other);
+	assert_false(is_open(PAGE));
+	free(other);
+	/* Who was late before is not any more. */
+	t.g.p->stepper = NULL;
+	t.g.p->step_overdue = true;
+	assert_true(steps(&v));
+	assert_false(t.g.p->step_overdue);
+	assert_int_equal(step_stop(t.g.vp, false), 0);
+	assert_null(t.g.p->stepper);
+}
+
 /* A KVM that cannot deliver what *ctx says, by software. */
 static int shutdown(struct fake_guest *g, void *ctx)
 {
@@ -676,6 +740,7 @@ int main(void)
 		TEST(test_shutdown_by_limits),	 TEST(test_shutdown_told),
 		TEST(test_shutdown_for_the_vmm), TEST(test_reset_inside),
 		TEST(test_no_progress),		 TEST(test_delivery_failed),
+		TEST(test_other_tries),		 TEST(test_one_steps_at_a_time),
 		TEST(test_interrupt_ahead),
 	};
 
