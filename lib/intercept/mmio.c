@@ -212,7 +212,7 @@ static void serve(const struct viewer *w, struct kvm_run *run, struct violation 
 	if (run->mmio.is_write)
 		r = guest_write(w->m, w->vtl, gpa, run->mmio.data, run->mmio.len, NULL);
 	else
-		r = guest_read(w->m, w->vtl, gpa, run->mmio.data, run->mmio.len, MEM_READ, w->user,
+		r = guest_read(w->m, w->vtl, gpa, run->mmio.data, run->mmio.len, MEM_READ, false,
 			       NULL);
 	v->served = !r;
 }
@@ -234,7 +234,6 @@ int intercept_mmio(struct vsm_vcpu *vp, struct violation *v)
 	v->access = run->mmio.is_write ? MEM_WRITE : MEM_READ;
 	v->gpa = gpa;
 	if (memory_allows(w.m, w.vtl, gpa_page(gpa), v->access, w.user, &v->setter)) {
-		v->setter = 0;
 		serve(&w, run, v);
 		return 0;
 	}

@@ -155,11 +155,33 @@ static void test_vector_load(void **state)
 	scene_code(s, CODE, load_vector, sizeof(load_vector));
 	scene_limit(s, DATA, 0);
 	fake_kvm_reset_calls(s->x.fake);
+	s->vp.vtls[0].xsave_known = true;
 	v = run_to_mmio(s, &step);
 	assert_violation(&v, MEM_READ, DATA, load_vector, 3);
+	assert_false(s->vp.vtls[0].xsave_known);
 	assert_int_equal(fake_kvm_calls(s->x.fake, FAKE_OP_get_xsave), 1);
 	assert_int_equal(fake_kvm_calls(s->x.fake, FAKE_OP_set_xsave), 1);
 	assert_int_equal(scene_regs(s)->rip, CODE);
+	settle(s);
+}
+
+#define APIC_ENABLE 0x800
+
+/* Nor is anything else left behind by an instruction that nobody can tell. */
+static void test_unknown_load(void **state)
+{
+	static const struct fake_step step = {
+		.kind = FAKE_LOAD, .gva = DATA, .size = 8, .length = 3};
+	static const uint8_t no_code[] = {0x06};
+	struct scene *s = *state;
+	struct violation v;
+
+	scene_code(s, CODE, no_code, sizeof(no_code));
+	scene_limit(s, DATA, 0);
+	fake_kvm_reset_calls(s->x.fake);
+	v = run_to_mmio(s, &step);
+	assert_violation(&v, MEM_READ, DATA, no_code, 0);
+	assert_int_equal(fake_kvm_calls(s->x.fake, FAKE_OP_set_xsave), 1);
 	settle(s);
 }
 
@@ -167,12 +189,17 @@ static void test_vector_load(void **state)
 static void complete_movsq(struct scene *s, int result)
 {
 	struct kvm_vcpu_events *events = fake_vcpu_events(s->x.fake, scene_cpu(s)->fd);
+	struct kvm_sregs *sregs = fake_vcpu_sregs(s->x.fake, scene_cpu(s)->fd);
+	struct kvm_sregs *shown = &scene_cpu(s)->run->s.regs.sregs;
 
 	if (result != -EINTR)
 		return;
 	memset(s->x.mem + FREE, 0, 8);
 	fake_vcpu_regs(s->x.fake, scene_cpu(s)->fd)->rdi += 8;
-	fake_vcpu_sregs(s->x.fake, scene_cpu(s)->fd)->fs.base = 0x1234;
+	sregs->fs.base = 0x1234;
+	sregs->apic_base ^= APIC_ENABLE;
+	*shown = *sregs;
+	shown->interrupt_bitmap[1] = 0x10;
 	events->exception.injected = 1;
 	events->exception.nr = 0;
 	events->nmi.pending = 1;
@@ -183,6 +210,7 @@ static void test_load_side_effects(void **state)
 	static const struct fake_step step = {
 		.kind = FAKE_LOAD, .gva = DATA, .size = 8, .length = 2, .reg = FAKE_R8};
 	struct scene *s = *state;
+	uint64_t apic_base = scene_sregs(s)->apic_base;
 	struct kvm_vcpu_events *events;
 	struct kvm_regs before;
 	struct violation v;
@@ -200,6 +228,9 @@ static void test_load_side_effects(void **state)
 	assert_violation(&v, MEM_READ, DATA, movsq, 2);
 	assert_memory_equal(scene_regs(s), &before, sizeof(before));
 	assert_int_equal(scene_sregs(s)->fs.base, 0);
+	/* Not the instruction's doing. */
+	assert_int_equal(scene_sregs(s)->apic_base, apic_base ^ APIC_ENABLE);
+	assert_int_equal(scene_sregs(s)->interrupt_bitmap[1], 0x10);
 	assert_int_equal(memory_at(s, FREE), UINT64_C(0x5a5a5a5a5a5a5a5a));
 	assert_int_equal(vtl_cpu_events(scene_cpu(s), &events), 0);
 	assert_int_equal(events->exception.injected, 0);
@@ -209,6 +240,7 @@ static void test_load_side_effects(void **state)
 	vtl_cpu_dirty(scene_cpu(s), CPU_EVENTS);
 	settle(s);
 	assert_int_equal(fake_vcpu_delivered(s->x.fake, scene_cpu(s)->fd, NULL, 0), 0);
+	assert_int_equal(fake_vcpu_sregs(s->x.fake, scene_cpu(s)->fd)->fs.base, 0);
 }
 
 /* ROM does not get what the string move stores: there is nothing to put back. */
@@ -237,6 +269,8 @@ static void test_load_for_rom(void **state)
 static const struct fake_step store_step = {
 	.kind = FAKE_STORE, .gva = DATA, .size = 8, .length = 3, .reg = FAKE_RCX};
 
+#define OLD UINT64_C(0x3c3c3c3c3c3c3c3c) /* what is there before a store */
+
 static struct violation store_to_read_only(struct scene *s, const uint8_t *insn)
 {
 	struct violation v;
@@ -245,12 +279,12 @@ static struct violation store_to_read_only(struct scene *s, const uint8_t *insn)
 	scene_limit(s, DATA, READ_ONLY);
 	scene_regs(s)->rcx = 0x1122334455667788;
 	vtl_cpu_dirty(scene_cpu(s), CPU_REGS);
-	memset(s->x.mem + DATA, 0, 8);
+	memset(s->x.mem + DATA, 0x3c, 8);
 	v = run_to_mmio(s, &store_step);
 	assert_violation(&v, MEM_WRITE, DATA, insn, 3);
 	assert_int_equal(v.gva.addr, DATA);
 	assert_int_equal(scene_regs(s)->rip, CODE);
-	assert_int_equal(memory_at(s, DATA), 0);
+	assert_int_equal(memory_at(s, DATA), OLD);
 	assert_true(vcpu_active(&s->vp)->store_waits);
 	return v;
 }
@@ -291,7 +325,7 @@ static void test_store_still_forbidden(void **state)
 	assert_memory_equal(&first, &again, sizeof(first));
 	assert_true(vcpu_active(&s->vp)->store_waits);
 	assert_int_equal(scene_regs(s)->rip, CODE);
-	assert_int_equal(memory_at(s, DATA), 0);
+	assert_int_equal(memory_at(s, DATA), OLD);
 	scene_limit(s, DATA, PROT_ALL);
 	resume(s, 0, false, CODE + 3);
 	settle(s);
@@ -316,7 +350,7 @@ static void test_store_skipped(void **state)
 	store_to_read_only(s, store_rcx);
 	scene_regs(s)->rip = CODE + 3;
 	resume(s, 0, false, CODE + 3);
-	assert_int_equal(memory_at(s, DATA), 0);
+	assert_int_equal(memory_at(s, DATA), OLD);
 	settle(s);
 }
 
@@ -328,7 +362,7 @@ static void test_store_with_exception(void **state)
 	scene_limit(s, DATA, PROT_ALL);
 	assert_int_equal(vtl_cpu_inject(scene_cpu(s), VECTOR_GP, 0), 0);
 	resume(s, 0, false, CODE);
-	assert_int_equal(memory_at(s, DATA), 0);
+	assert_int_equal(memory_at(s, DATA), OLD);
 	settle(s);
 }
 
@@ -341,7 +375,7 @@ static void test_store_with_other_registers(void **state)
 	scene_limit(s, DATA, PROT_ALL);
 	scene_regs(s)->rcx = 1;
 	resume(s, 0, false, CODE);
-	assert_int_equal(memory_at(s, DATA), 0);
+	assert_int_equal(memory_at(s, DATA), OLD);
 	settle(s);
 }
 
@@ -354,7 +388,7 @@ static void test_modify_with_other_memory(void **state)
 	s->x.mem[DATA] = 9;
 	scene_limit(s, DATA, PROT_ALL);
 	resume(s, 0, false, CODE);
-	assert_int_equal(memory_at(s, DATA), 9);
+	assert_int_equal(memory_at(s, DATA), (OLD & ~UINT64_C(0xff)) | 9);
 	settle(s);
 }
 
@@ -793,6 +827,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_load),
 		TEST(test_vector_load),
+		TEST(test_unknown_load),
 		TEST(test_load_side_effects),
 		TEST(test_load_for_rom),
 		TEST(test_store_allowed_later),

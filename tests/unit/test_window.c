@@ -7,6 +7,7 @@
 #include "registers/msr.h"
 #include "vcpu/exit.h"
 #include "vcpu/step.h"
+#include "vcpu/window.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -407,6 +408,33 @@ static void test_other_tries(void **state)
 	assert_int_equal(step_stop(t.g.vp, true), 0);
 	assert_false(steps(&v));
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+	/* What might not end with its trap is not begun. */
+	last->failed = false;
+	v.unbounded = true;
+	assert_false(steps(&v));
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 2);
+}
+
+static void expect_hit(bool exception, bool nmi, bool interrupt)
+{
+	struct vtl_cpu *cpu = &t.g.vp->vtls[0].cpu;
+	struct kvm_vcpu_events *e = fake_vcpu_events(t.g.x.fake, fd());
+
+	e->exception.injected = exception;
+	e->nmi.injected = nmi;
+	e->interrupt.injected = interrupt;
+	vtl_cpu_forget(cpu);
+	assert_int_equal(window_hit_by_event(t.g.vp), exception || nmi || interrupt);
+}
+
+static void test_hit_by_event(void **state)
+{
+	(void)state;
+	expect_hit(false, false, false);
+	expect_hit(true, false, false);
+	expect_hit(false, true, false);
+	expect_hit(false, false, true);
+	expect_hit(false, false, false);
 }
 
 static void test_one_steps_at_a_time(void **state)
@@ -741,7 +769,7 @@ int main(void)
 		TEST(test_shutdown_for_the_vmm), TEST(test_reset_inside),
 		TEST(test_no_progress),		 TEST(test_delivery_failed),
 		TEST(test_other_tries),		 TEST(test_one_steps_at_a_time),
-		TEST(test_interrupt_ahead),
+		TEST(test_interrupt_ahead),	 TEST(test_hit_by_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
