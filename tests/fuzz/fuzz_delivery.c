@@ -573,7 +573,7 @@ static void look(struct target *t, const struct input *in)
 	race.page = in->race_page % PAGES;
 	race.to = in->limits[in->race_to % LIMITS].page % PAGES;
 	if (in->how % HOWS == AHEAD) {
-		t->p->watches = vcpu_active(t->vp)->ahead = true;
+		t->p->emulated = vcpu_active(t->vp)->ahead = true;
 		require(!violation_ahead(t->vp, &v));
 		require(!violation_found(&v) || (v.delivers && events.interrupt.injected));
 	} else {
