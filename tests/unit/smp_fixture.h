@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,22 @@
 /* The same: this KVM emulates guest code. */
 #define SMP_EMULATES (UINT64_C(1) << 62)
 
+struct smp;
+typedef int smp_run_hook(struct smp *s, int vcpu_fd);
+typedef int smp_region_hook(struct smp *s, int vm_fd,
+			    const struct kvm_userspace_memory_region *region);
+
 struct smp {
 	struct fixture x;
+	/*
+	 * The fake host's table, with these two in place of their ops while they are not NULL. The
+	 * library's threads read the table from the partition's beginning on: it does not change.
+	 */
+	struct kvm_ops ops;
+	struct kvm_host host;
+	const struct kvm_host *real;
+	smp_run_hook *_Atomic run_hook;
+	smp_region_hook *_Atomic region_hook;
 	struct vsm_partition *p;
 	struct vsm_vcpu *vp[SMP_VPS];
 	pthread_t thread[SMP_VPS];
@@ -46,6 +61,34 @@ static inline int smp_fd(struct smp *s, unsigned vp, unsigned vtl)
 	return vsm_vcpu_fd(s->vp[vp], vtl);
 }
 
+static inline int smp_hooked_run(const struct kvm_host *h, int vcpu_fd)
+{
+	struct smp *s = (struct smp *)((uintptr_t)h - offsetof(struct smp, host));
+	smp_run_hook *hook = atomic_load(&s->run_hook);
+
+	return hook ? hook(s, vcpu_fd) : s->real->ops->run(s->real, vcpu_fd);
+}
+
+static inline int smp_hooked_region(const struct kvm_host *h, int vm_fd,
+				    const struct kvm_userspace_memory_region *region)
+{
+	struct smp *s = (struct smp *)((uintptr_t)h - offsetof(struct smp, host));
+	smp_region_hook *hook = atomic_load(&s->region_hook);
+
+	return hook ? hook(s, vm_fd, region)
+		    : s->real->ops->set_memory_region(s->real, vm_fd, region);
+}
+
+static inline void smp_hook_host(struct smp *s)
+{
+	s->real = s->x.host;
+	s->ops = *s->real->ops;
+	s->ops.run = smp_hooked_run;
+	s->ops.set_memory_region = smp_hooked_region;
+	s->host = (struct kvm_host){&s->ops, s->real->ctx};
+	s->x.host = &s->host;
+}
+
 static inline void smp_start_with(struct smp *s, unsigned vps, uint64_t vcpu_flags,
 				  const struct vsm_partition_options *wanted)
 {
@@ -54,6 +97,7 @@ static inline void smp_start_with(struct smp *s, unsigned vps, uint64_t vcpu_fla
 
 	memset(s, 0, sizeof(*s));
 	fixture_start(&s->x, RAM_MIB);
+	smp_hook_host(s);
 	if (o.flags & SMP_KERNEL_APIC)
 		assert_int_equal(fake_kvm_create_irqchip(s->x.fake, s->x.vm_fd), 0);
 	if (o.flags & SMP_EMULATES)

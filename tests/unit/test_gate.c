@@ -198,25 +198,10 @@ static void test_turn_given_up(void **state)
 
 #define CHANGE_NS 1000000
 
-static struct fake_kvm *slow_fake;
-static const struct kvm_ops *real_ops;
-
-static int change_slowly(const struct kvm_host *h, int vm_fd,
-			 const struct kvm_userspace_memory_region *region)
+static int change_slowly(struct smp *s, int vm_fd, const struct kvm_userspace_memory_region *region)
 {
-	fake_kvm_advance_clock(slow_fake, CHANGE_NS);
-	return real_ops->set_memory_region(h, vm_fd, region);
-}
-
-static void make_slow(struct smp *s)
-{
-	static struct kvm_ops slow;
-
-	slow_fake = s->x.fake;
-	real_ops = s->x.host->ops;
-	slow = *real_ops;
-	slow.set_memory_region = change_slowly;
-	((struct kvm_host *)(uintptr_t)s->x.host)->ops = &slow;
+	fake_kvm_advance_clock(s->x.fake, CHANGE_NS);
+	return s->real->ops->set_memory_region(s->real, vm_fd, region);
 }
 
 /* The slice begins when the view is shown, and is four times as long as that took. */
@@ -231,7 +216,7 @@ static void test_slice_follows_remap(void **state)
 		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM});
 	smp_enable_vtl1(&s, 1);
 	s.vp[1]->active_vtl = 1;
-	make_slow(&s);
+	atomic_store(&s.region_hook, change_slowly);
 	space = partition_space(s.p, 0);
 	SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
@@ -249,7 +234,6 @@ static void test_slice_follows_remap(void **state)
 	fake_kvm_advance_clock(s.x.fake, 1);
 	smp_expect_vmm(&s, 1, 1);
 	smp_expect_vmm(&s, 0, 0);
-	((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
 	smp_stop(&s);
 }
 

@@ -8,7 +8,6 @@
 #define HOLE UINT64_C(0xd0000000)
 
 static struct smp s;
-static const struct kvm_ops *real_ops;
 static int completed_access; /* what VP 0's VTL0 could do with the secret page meanwhile */
 static bool shared;	     /* VP 1 was in the guest, with the same memslots */
 
@@ -17,34 +16,28 @@ static int secret_access(void)
 	return fake_kvm_guest_access(s.x.fake, partition_space(s.p, 0)->vm_fd, PAGE_SECRET);
 }
 
-static int watched_run(const struct kvm_host *h, int vcpu_fd)
+static int watched_run(struct smp *smp, int vcpu_fd)
 {
 	if (vcpu_fd == smp_fd(&s, 0, 0)) {
 		completed_access = secret_access();
 		shared = s.p->space_count == 1 && fake_vcpu_running(s.x.fake, smp_fd(&s, 1, 1));
 	}
-	return real_ops->run(h, vcpu_fd);
+	return smp->real->ops->run(smp->real, vcpu_fd);
 }
 
 static void start(enum vsm_topology topology, enum vsm_enforcement enforcement)
 {
-	static struct kvm_ops ops;
-
 	smp_start_with(
 		&s, 2, VSM_VCPU_STARTED,
 		&(struct vsm_partition_options){.topology = topology, .enforcement = enforcement});
 	smp_enable_vtl1(&s, 1);
 	s.vp[1]->active_vtl = 1;
 	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
-	real_ops = s.x.host->ops;
-	ops = *real_ops;
-	ops.run = watched_run;
-	((struct kvm_host *)(uintptr_t)s.x.host)->ops = &ops;
+	atomic_store(&s.run_hook, watched_run);
 }
 
 static void stop(void)
 {
-	((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
 	assert_null(s.p->stepper);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(s.vp[i]->holds, 0);

@@ -46,19 +46,6 @@ static void start(unsigned stepper, enum vsm_topology topology, enum vsm_enforce
 	fake_vcpu_regs(s.x.fake, smp_fd(&s, stepper, 0))->rbx = PAGE_SECRET;
 }
 
-static const struct kvm_ops *real_ops;
-
-/* Until stop(). */
-static void replace_run(int (*run)(const struct kvm_host *h, int vcpu_fd))
-{
-	static struct kvm_ops ops;
-
-	real_ops = s.x.host->ops;
-	ops = *real_ops;
-	ops.run = run;
-	((struct kvm_host *)(uintptr_t)s.x.host)->ops = &ops;
-}
-
 static int secret_access(void)
 {
 	return fake_kvm_guest_access(s.x.fake, partition_space(s.p, 0)->vm_fd, PAGE_SECRET);
@@ -72,21 +59,13 @@ static bool stored(void)
 	return value == VALUE;
 }
 
-static void release(void)
-{
-	if (real_ops)
-		((struct kvm_host *)(uintptr_t)s.x.host)->ops = real_ops;
-	real_ops = NULL;
-	smp_stop(&s);
-}
-
 static void stop(void)
 {
 	assert_null(s.p->stepper);
 	for (unsigned i = 0; i < SMP_VPS; i++)
 		assert_true(!s.vp[i] || !s.vp[i]->holds);
 	assert_int_equal(s.p->memory.opening_count[0], 0);
-	release();
+	smp_stop(&s);
 }
 
 /* --- turns in a single VM --- */
@@ -101,9 +80,9 @@ static int let_wait(struct fake_guest *g, void *ctx)
 }
 
 /* What VTL0 is shown for is over when its access turns out to need a step. */
-static int end_slice(const struct kvm_host *h, int vcpu_fd)
+static int end_slice(struct smp *smp, int vcpu_fd)
 {
-	int r = real_ops->run(h, vcpu_fd);
+	int r = smp->real->ops->run(smp->real, vcpu_fd);
 
 	if (r == -EFAULT)
 		fake_kvm_advance_clock(s.x.fake, SLICE_NS);
@@ -116,7 +95,7 @@ static void steps_in_turn(enum vsm_enforcement enforcement)
 	start(0, VSM_TOPOLOGY_SINGLE_VM, enforcement);
 	smp_enable_vtl1(&s, 1);
 	s.vp[1]->active_vtl = 1;
-	replace_run(end_slice);
+	atomic_store(&s.run_hook, end_slice);
 	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = let_wait}, STORE, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
 	smp_run(&s, 0);
@@ -265,17 +244,17 @@ static bool other_stored(void)
 }
 
 /* In VP 0's step: VP 1 is run, which has a store to finish. */
-static int run_other_in_window(const struct kvm_host *h, int vcpu_fd)
+static int run_other_in_window(struct smp *smp, int vcpu_fd)
 {
 	if (vcpu_fd != smp_fd(&s, 0, 0) || secret_access() != KVM_MAP_READ_WRITE || resumed)
-		return real_ops->run(h, vcpu_fd);
+		return smp->real->ops->run(smp->real, vcpu_fd);
 	resumed = true;
 	smp_run(&s, 1);
 	for (unsigned i = 0; i < 50 && !resumed_in_window; i++) {
 		usleep(1000);
 		resumed_in_window = other_stored();
 	}
-	return real_ops->run(h, vcpu_fd);
+	return smp->real->ops->run(smp->real, vcpu_fd);
 }
 
 /* It may be the code of the instruction that is stepped. */
@@ -286,7 +265,7 @@ static void test_store_waits(void **state)
 	(void)state;
 	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
 	resumed = resumed_in_window = false;
-	replace_run(run_other_in_window);
+	atomic_store(&s.run_hook, run_other_in_window);
 	store = &s.vp[1]->rare[0].retired;
 	store->before.rip = fake_vcpu_regs(s.x.fake, smp_fd(&s, 1, 0))->rip;
 	store->after.rip = store->before.rip;
@@ -336,9 +315,9 @@ static void test_created_meanwhile(void **state)
 static unsigned refused_call; /* of mprotect, when the step has been made; 0: all */
 static bool refused;
 
-static int refuse_to_close(const struct kvm_host *h, int vcpu_fd)
+static int refuse_to_close(struct smp *smp, int vcpu_fd)
 {
-	int r = real_ops->run(h, vcpu_fd);
+	int r = smp->real->ops->run(smp->real, vcpu_fd);
 
 	if (r || refused || vcpu_fd != smp_fd(&s, 0, 0) || !stored())
 		return r;
@@ -354,7 +333,7 @@ static void test_closed_otherwise(void **state)
 	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
 	refused_call = 1;
 	refused = false;
-	replace_run(refuse_to_close);
+	atomic_store(&s.run_hook, refuse_to_close);
 	SMP_SCRIPT(&s, 0, 0, STORE, VMM_OUT);
 	smp_run(&s, 0);
 	smp_expect_vmm(&s, 0, 0);
@@ -371,7 +350,7 @@ static void test_not_closed(void **state)
 	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
 	refused_call = 0;
 	refused = false;
-	replace_run(refuse_to_close);
+	atomic_store(&s.run_hook, refuse_to_close);
 	smp_interrupts_on(&s, 1, 0);
 	SMP_SCRIPT(&s, 0, 0, STORE);
 	SMP_SCRIPT(&s, 1, 0, HALT);
@@ -381,7 +360,7 @@ static void test_not_closed(void **state)
 	assert_int_equal(smp_join(&s, 0), -EIO);
 	assert_int_equal(smp_join(&s, 1), -EIO);
 	assert_non_null(vsm_partition_death(s.p));
-	release();
+	smp_stop(&s);
 }
 
 int main(void)
