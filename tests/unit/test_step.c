@@ -213,18 +213,20 @@ static void test_nobody_goes_on(void **state)
 }
 
 /* A host that cannot open the page: the higher VTL hears of it, the VMM does not have to stop. */
-static void test_out_of_mappings(void **state)
+static void refused_by_host(enum vsm_enforcement enforcement)
 {
 	static const struct fake_step higher[] = {
 		{.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2}};
 	struct kvm_run *run;
 
-	(void)state;
-	start(VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	start(VSM_TOPOLOGY_VM_PER_VTL, enforcement);
 	guest_enable_vtl1(&t.g);
 	prepare_store(FAKE_OPTIONAL);
 	fake_vcpu_script(t.g.x.fake, vsm_vcpu_fd(t.g.vp, 1), higher, ARRAY_SIZE(higher));
-	fake_kvm_fail(t.g.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
+	if (enforcement == VSM_ENFORCEMENT_ALIAS)
+		fake_kvm_fail(t.g.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
+	else /* none for the page of the IDT, which is to be shut */
+		t.g.p->memory.slot_limit = t.g.p->memory.views[0].count;
 	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
 	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
 	assert_int_equal(vsm_vcpu_active_vtl(t.g.vp), 1);
@@ -233,10 +235,23 @@ static void test_out_of_mappings(void **state)
 	guest_stop(&t.g);
 }
 
+static void test_out_of_mappings(void **state)
+{
+	(void)state;
+	refused_by_host(VSM_ENFORCEMENT_ALIAS);
+}
+
+static void test_out_of_slots(void **state)
+{
+	(void)state;
+	refused_by_host(VSM_ENFORCEMENT_SLOTS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_out_of_mappings),
+		cmocka_unit_test(test_out_of_slots),
 		cmocka_unit_test(test_steps_alone),
 		cmocka_unit_test(test_nobody_goes_on),
 	};

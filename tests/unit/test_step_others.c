@@ -192,6 +192,36 @@ static void test_waits_for_sipi(void **state)
 	stop();
 }
 
+/* As a hypercall of VP 0's VTL1 that was let in before it came to wait. */
+static int take_page(struct fake_guest *g, void *ctx)
+{
+	const uint64_t page = PAGE_SECRET >> VSM_PAGE_SHIFT;
+
+	(void)g, (void)ctx;
+	let_step(1);
+	pthread_mutex_lock(&s.p->lock);
+	assert_int_equal(memory_limit(&s.p->memory, 1, 0, page, page + 1, PROT_R), 0);
+	pthread_mutex_unlock(&s.p->lock);
+	return FAKE_NEXT;
+}
+
+/* While the VP waits for the others to leave, the limits change: they hold, and VTL1 is told. */
+static void test_limits_change_meanwhile(void **state)
+{
+	(void)state;
+	start(1, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	smp_enable_vtl1(&s, 1);
+	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = take_page}, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, STORE_IF(FAKE_OPTIONAL));
+	SMP_SCRIPT(&s, 1, 1, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	smp_expect_vmm(&s, 1, 1);
+	assert_false(stored());
+	assert_int_equal(s.vp[1]->stats.steps, 0);
+	stop();
+}
+
 #define RESET_RIP 0xfff0
 
 static int count_openings(struct fake_guest *g, void *ctx)
@@ -366,10 +396,15 @@ static void test_not_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps_in_turn),	 cmocka_unit_test(test_suspended),
-		cmocka_unit_test(test_waits_for_sipi),	 cmocka_unit_test(test_starts_over),
-		cmocka_unit_test(test_store_waits),	 cmocka_unit_test(test_created_meanwhile),
-		cmocka_unit_test(test_closed_otherwise), cmocka_unit_test(test_not_closed),
+		cmocka_unit_test(test_steps_in_turn),
+		cmocka_unit_test(test_suspended),
+		cmocka_unit_test(test_waits_for_sipi),
+		cmocka_unit_test(test_starts_over),
+		cmocka_unit_test(test_store_waits),
+		cmocka_unit_test(test_created_meanwhile),
+		cmocka_unit_test(test_closed_otherwise),
+		cmocka_unit_test(test_not_closed),
+		cmocka_unit_test(test_limits_change_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
