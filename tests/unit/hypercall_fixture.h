@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <limits.h>
 #include <string.h>
 #include "hv/hypercall.h"
 #include "hypercall/call.h"
@@ -227,19 +228,23 @@ static struct {
 	struct kvm_host host;
 	const struct kvm_host *real;
 	unsigned allowed;
+	unsigned refusals; /* after that; then all succeed again */
 } hc_stubborn;
 
 static inline int hc_stubborn_protect(const struct kvm_host *h, void *addr, size_t size,
 				      enum kvm_map_prot prot)
 {
 	(void)h;
-	if (!hc_stubborn.allowed)
+	if (!hc_stubborn.allowed && hc_stubborn.refusals) {
+		hc_stubborn.refusals--;
 		return -ENOMEM;
-	hc_stubborn.allowed--;
+	}
+	if (hc_stubborn.allowed)
+		hc_stubborn.allowed--;
 	return hc_stubborn.real->ops->protect_memory(hc_stubborn.real, addr, size, prot);
 }
 
-/* From now on `allowed` changes of protection succeed, and no more. */
+/* From now on `allowed` changes of protection succeed, and no more until told otherwise. */
 static inline void hc_refuse_protect(struct hc *h, unsigned allowed)
 {
 	hc_stubborn.real = h->x.host;
@@ -247,6 +252,7 @@ static inline void hc_refuse_protect(struct hc *h, unsigned allowed)
 	hc_stubborn.ops.protect_memory = hc_stubborn_protect;
 	hc_stubborn.host = (struct kvm_host){&hc_stubborn.ops, h->x.host->ctx};
 	hc_stubborn.allowed = allowed;
+	hc_stubborn.refusals = UINT_MAX;
 	h->p->memory.host = &hc_stubborn.host;
 }
 

@@ -6,6 +6,8 @@
 #include "memory/memory.h"
 
 #define FIRST UINT64_C(0x100)
+/* Refused changes after which a restriction cannot be taken back. */
+#define REVERT_CALLS 4
 
 static void start(struct hc *h)
 {
@@ -256,11 +258,34 @@ static void runs_are_retried_page_by_page(void **state)
 	assert_int_equal(protect_as(&h, HC_SELF, 0, PROT_R | PROT_KX | PROT_UX, pages, 8),
 			 HV_SUCCESS);
 	assert_int_equal(fake_kvm_calls(h.x.fake, FAKE_OP_protect_memory), 1);
+	fake_kvm_reset_calls(h.x.fake);
 	fake_kvm_fail(h.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
 	assert_int_equal(protect_as(&h, HC_SELF, 0, 0, pages, 8), HV_SUCCESS);
 	assert_int_equal(h.result.reps, 8);
+	/* The refused one, taken back, and the pages. */
+	assert_int_equal(fake_kvm_calls(h.x.fake, FAKE_OP_protect_memory), 2 + 8);
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
 		assert_false(readable(&h, 0, pages[i]));
+	hc_stop(&h);
+}
+
+/* A VP that is kicked comes out after so many changes of mappings, and goes on with the rest. */
+static void a_long_call_is_made_in_parts(void **state)
+{
+	uint64_t pages[100];
+	struct hc h;
+
+	(void)state;
+	start(&h);
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
+		pages[i] = FIRST + 2 * i;
+	put_input(&h, HC_SELF, 0, PROT_R, pages, ARRAY_SIZE(pages));
+	hc_call(&h, 0, hc_control(HV_CALL_MODIFY_VTL_PROTECTION_MASK, false, ARRAY_SIZE(pages), 0),
+		HC_INPUT, 0);
+	assert_int_equal(h.result.outcome, HYPERCALL_AGAIN);
+	assert_int_equal(h.result.reps, 64);
+	assert_false(writable(&h, 0, pages[63]));
+	assert_true(writable(&h, 0, pages[64]));
 	hc_stop(&h);
 }
 
@@ -278,7 +303,10 @@ static void a_page_that_stays_open_ends_the_partition(void **state)
 	hc_put(&h, 0, hc_control(HV_CALL_MODIFY_VTL_PROTECTION_MASK, false, 3, 0), HC_INPUT, 0);
 	put_input(&h, HC_SELF, 0, PROT_ALL, pages, 3);
 	hc_refuse_protect(&h, 1);
+	/* What the host lets through after that is not asked for any more. */
+	hc_stubborn.refusals = REVERT_CALLS;
 	assert_int_equal(hypercall_execute(h.vp[0], &h.result), -EIO);
+	assert_int_equal(hc_stubborn.refusals, 0);
 	hc_relent(&h);
 	assert_true(h.p->dead);
 	hc_stop(&h);
@@ -297,6 +325,7 @@ int main(void)
 		cmocka_unit_test(page_numbers_cannot_overflow),
 		cmocka_unit_test(host_limits_are_a_status),
 		cmocka_unit_test(runs_are_retried_page_by_page),
+		cmocka_unit_test(a_long_call_is_made_in_parts),
 		cmocka_unit_test(a_page_that_stays_open_ends_the_partition),
 	};
 

@@ -543,6 +543,61 @@ static void openings_are_for_a_while(void **state)
 	assert_stripes(f);
 }
 
+/* As long as a list without the openings does not fit, none is shown; then it is a new one. */
+static void openings_end_when_slots_are_back(void **state)
+{
+	struct memory_fixture *f = *state;
+
+	make_stripes(f);
+	assert_int_equal(memory_open_page(&f->m, 0, 15, PROT_R), 0);
+	assert_access(f, 0, 15, 16, KVM_MAP_READ);
+	f->m.slot_limit = 1;
+	memory_close_openings(&f->m, 0);
+	assert_int_equal(space_apply(&f->spaces[0], &f->m, 0, NULL), -ENOSPC);
+	f->m.slot_limit = FIXTURE_SLOTS;
+	assert_stripes(f);
+	assert_int_equal(memory_open_page(&f->m, 0, 15, PROT_R), 0);
+	assert_access(f, 0, 15, 16, KVM_MAP_READ);
+	f->m.slot_limit = 1;
+	memory_close_openings(&f->m, 0);
+	f->m.slot_limit = FIXTURE_SLOTS;
+	/* Who changes something else makes the list before anybody shows it. */
+	assert_int_equal(memory_limit(&f->m, 1, 0, 40, 41, 0), 0);
+	assert_int_equal(memory_limit(&f->m, 1, 0, 40, 41, PROT_ALL), 0);
+	assert_stripes(f);
+}
+
+/* An overlay's own protection takes effect like a mask: without MBEC, KX is all of execution. */
+static void overlays_follow_mbec(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct overlay *o = overlay_create(&f->m, 0, PROT_R | PROT_KX);
+
+	assert_int_equal(overlay_enable(&f->m, o, 5), 0);
+	assert_true(memory_allows(&f->m, 0, 5, MEM_EXECUTE, true, NULL));
+	assert_int_equal(memory_rights(&f->m, 0, 5).prot, READ_EXECUTE);
+	assert_int_equal(memory_set_mbec(&f->m, 0, MBEC_ON), 0);
+	assert_false(memory_allows(&f->m, 0, 5, MEM_EXECUTE, true, NULL));
+	assert_true(memory_allows(&f->m, 0, 5, MEM_EXECUTE, false, NULL));
+	assert_int_equal(memory_rights(&f->m, 0, 5).prot, PROT_R | PROT_KX);
+}
+
+/* One that is no code is closed only while somebody's protections are on. */
+static void overlays_follow_protections(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct overlay *o = overlay_create(&f->m, 0, PROT_R | PROT_W);
+
+	assert_int_equal(overlay_enable(&f->m, o, 5), 0);
+	for (unsigned setter = 1; setter <= 2; setter++) {
+		assert_access(f, 0, 5, 6, KVM_MAP_READ_WRITE);
+		assert_int_equal(memory_limit_default(&f->m, setter, PROT_ALL), 0);
+		assert_access(f, 0, 5, 6, KVM_MAP_NONE);
+		assert_int_equal(memory_limit_drop(&f->m, setter), 0);
+		assert_access(f, 0, 5, 6, KVM_MAP_READ_WRITE);
+	}
+}
+
 #define ALIAS(name) cmocka_unit_test_setup_teardown(name, setup_alias, teardown)
 #define SLOTS(name) cmocka_unit_test_setup_teardown(name, setup_slots, teardown)
 
@@ -572,6 +627,10 @@ int main(void)
 		ALIAS(a_refused_overlay_stays_where_it_was),
 		ALIAS(openings_are_for_a_while),
 		SLOTS(openings_are_for_a_while),
+		SLOTS(openings_end_when_slots_are_back),
+		ALIAS(overlays_follow_mbec),
+		ALIAS(overlays_follow_protections),
+		SLOTS(overlays_follow_protections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
