@@ -13,6 +13,7 @@
 
 #define NPF	  UINT64_C(0x400)
 #define EPT	  UINT64_C(48)
+#define MISCONFIG UINT64_C(49)
 #define VALID	  UINT64_C(0x80000000)
 #define WITH_CODE UINT64_C(0x800)
 #define INTERRUPT UINT64_C(0)
@@ -74,6 +75,13 @@ static struct kvm_run error(uint32_t suberror, uint64_t reason, uint64_t info_2,
 static struct kvm_run npf(uint64_t event)
 {
 	return error(KVM_INTERNAL_ERROR_EMULATION, NPF, 0, VALID | event);
+}
+
+/* The same without the last word. */
+static struct kvm_run cut_short(struct kvm_run run)
+{
+	run.internal.ndata--;
+	return run;
 }
 
 /* KVM_RUN ends so at the instruction; what caused it. */
@@ -161,6 +169,8 @@ static void test_intel(void **state)
 		error(KVM_INTERNAL_ERROR_EMULATION, EPT, VALID | EXCEPTION | 5, 0);
 	const struct kvm_run coded = error(KVM_INTERNAL_ERROR_EMULATION, EPT,
 					   VALID | EXCEPTION | WITH_CODE | VECTOR_GP, 0);
+	const struct kvm_run misconfigured =
+		error(KVM_INTERNAL_ERROR_EMULATION, MISCONFIG, VALID | EXCEPTION | 6, 0);
 	struct scene *s = *state;
 	struct violation v = locate(s, nop, sizeof(nop), &coded);
 
@@ -171,6 +181,10 @@ static void test_intel(void **state)
 	assert_true(events(s)->exception.injected);
 	assert_int_equal(events(s)->exception.nr, 5);
 	assert_false(events(s)->exception.has_error_code);
+	events(s)->exception.injected = 0;
+	v = locate(s, nop, sizeof(nop), &misconfigured);
+	assert_frame(&v, STACK - 40);
+	assert_int_equal(events(s)->exception.nr, 6);
 }
 
 /* What needs no words: an undefined instruction. */
@@ -190,10 +204,11 @@ static void test_undefined(void **state)
 	assert_nothing(&v);
 }
 
-/* Words that are not true are nobody's reason: another stack, another exit, nothing valid. */
+/* Words that are not true are nobody's reason: another stack, another exit, nothing valid, a word missing. */
 static void test_not_believed(void **state)
 {
 	const struct kvm_run raws[] = {
+		cut_short(npf(EXCEPTION | WITH_CODE | VECTOR_PF)),
 		npf(EXCEPTION | WITH_CODE | 8),
 		npf(SOFTWARE | 0x80),
 		npf(EXCEPTION | 32),

@@ -158,6 +158,15 @@ static const struct store_row stores[] = {
 	 STACK_BEFORE - 8,
 	 "88 77 00 00 00 00 00 00",
 	 {{GPR_RSP, STACK_BEFORE, STACK_BEFORE - 40}, {GPR_RBP, 0x7788, STACK_BEFORE - 8}}},
+	{"enter 32, 16: nested, though not by the low four bits",
+	 M64,
+	 RETIRED_ENDS,
+	 "90",
+	 "c8 20 00 10",
+	 STACK_BEFORE - 8,
+	 "88 77 00 00 00 00 00 00",
+	 {{GPR_RSP, STACK_BEFORE, STACK_BEFORE - 40}, {GPR_RBP, 0x7788, STACK_BEFORE - 8}},
+	 -ENOENT},
 	{"call rel",
 	 M64,
 	 RETIRED_CALLS,
@@ -282,6 +291,17 @@ static const struct store_row stores[] = {
 	 0,
 	 0,
 	 RIP + 6 + 0x200},
+	{"call rel, 32-bit, below 0",
+	 M32,
+	 RETIRED_CALLS,
+	 "90",
+	 "e8 00 00 00 80",
+	 STACK_BEFORE - 4,
+	 "06 10 40 00",
+	 {{GPR_RSP, STACK_BEFORE, STACK_BEFORE - 4}},
+	 0,
+	 0,
+	 (uint32_t)(RIP + 6 + 0x80000000)},
 	{"movsd, 32-bit",
 	 M32,
 	 RETIRED_ENDS,
@@ -327,6 +347,15 @@ static const struct store_row stores[] = {
 	 {{0}},
 	 -ENOENT},
 	{"a load", M64, RETIRED_ENDS, "90", "8b 08", 0x10000, "05 00 00 00", {{0}}, -ENOENT},
+	{"the store is of the instruction before",
+	 M64,
+	 RETIRED_ENDS,
+	 "48 89 08",
+	 "90",
+	 0x10000,
+	 "05 00 00 00 00 00 00 00",
+	 {{0}},
+	 -ENOENT},
 	{"no code", M64, RETIRED_ENDS, "", "", 0x10000, "05 00 00 00", {{0}}, -ENOENT},
 };
 
@@ -417,6 +446,32 @@ static void test_second_page(void **state)
 		-ENOENT);
 }
 
+static int place_half_of_ins(void *ctx, gva_t gva, size_t len)
+{
+	(void)ctx;
+	return gva.addr == 0x60000 && len == 4 ? 2 : -1;
+}
+
+/* Half of an iteration is one. */
+static void test_half_of_repeated(void **state)
+{
+	static const uint8_t rep_insd[] = {0xf3, 0x6d}, data[2] = {1, 2};
+	struct kvm_regs after = default_regs(), before;
+	struct kvm_sregs sregs = sregs_of(M64);
+	struct insn_context c = {&after, &sregs};
+	struct retired_query q = {&c, data, sizeof(data), place_half_of_ins, NULL};
+	struct insn insn;
+
+	(void)state;
+	after.rdi = 0x60004;
+	after.rcx = 4;
+	assert_int_equal(insn_find_retired_store(&q, RETIRED_REPEATS, rep_insd, sizeof(rep_insd),
+						 &insn, &before),
+			 0);
+	assert_int_equal(before.rdi, 0x60000);
+	assert_int_equal(before.rcx, 5);
+}
+
 /* The page's last three bytes are seen; the rest went to the next page, where memory has it. */
 struct cut {
 	uint64_t gva;
@@ -473,6 +528,7 @@ int main(void)
 		cmocka_unit_test(operand_size_from_the_next_page),
 		cmocka_unit_test(test_retired_stores),
 		cmocka_unit_test(test_second_page),
+		cmocka_unit_test(test_half_of_repeated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

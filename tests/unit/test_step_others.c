@@ -300,8 +300,8 @@ static void test_store_waits(void **state)
 	store->before.rip = fake_vcpu_regs(s.x.fake, smp_fd(&s, 1, 0))->rip;
 	store->after.rip = store->before.rip;
 	store->fragment_count = 1;
-	store->fragments[0] =
-		(struct retired_fragment){.gpa = gpa_from(PAGE_OTHER), .len = 1, .data = {1}};
+	store->fragments[0] = (struct retired_fragment){
+		.gpa = gpa_from(PAGE_OTHER), .len = 1, .old = {9}, .data = {1}};
 	s.vp[1]->vtls[0].store_waits = true;
 	SMP_SCRIPT(&s, 0, 0, STORE, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 0, VMM_OUT);
