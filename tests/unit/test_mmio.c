@@ -306,14 +306,37 @@ static void test_store_allowed_later(void **state)
 
 	store_to_read_only(s, store_rcx);
 	scene_limit(s, DATA, PROT_ALL);
+	/* KVM has the registers by then. */
+	assert_int_equal(vtl_cpu_flush(scene_cpu(s)), 0);
 	resume(s, 0, false, CODE + 3);
 	assert_int_equal(memory_at(s, DATA), 0x1122334455667788);
 	settle(s);
+	vtl_cpu_forget(scene_cpu(s));
 	assert_int_equal(scene_regs(s)->rip, CODE + 3);
 	/* Once only. */
 	memset(s->x.mem + DATA, 0, 8);
 	resume(s, 0, false, CODE + 3);
 	assert_int_equal(memory_at(s, DATA), 0);
+}
+
+/* The processor would take that first, at the store: it comes again if its handler returns. */
+static void test_store_after_exception(void **state)
+{
+	struct scene *s = *state;
+
+	for (unsigned pending = 0; pending < 2; pending++) {
+		struct kvm_vcpu_events *events;
+
+		store_to_read_only(s, store_rcx);
+		scene_limit(s, DATA, PROT_ALL);
+		assert_int_equal(vtl_cpu_events(scene_cpu(s), &events), 0);
+		events->exception.pending = pending;
+		events->exception.injected = !pending;
+		resume(s, 0, false, CODE);
+		assert_int_equal(memory_at(s, DATA), OLD);
+		events->exception.pending = events->exception.injected = 0;
+		settle(s);
+	}
 }
 
 static void test_store_still_forbidden(void **state)
@@ -832,6 +855,7 @@ int main(void)
 		TEST(test_load_for_rom),
 		TEST(test_store_allowed_later),
 		TEST(test_store_still_forbidden),
+		TEST(test_store_after_exception),
 		TEST(test_store_other_setter),
 		TEST(test_store_skipped),
 		TEST(test_store_with_exception),

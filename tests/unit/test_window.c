@@ -364,6 +364,7 @@ static void test_overdue(void **state)
 	run_to_vmm(1);
 	assert_int_equal(t.open_runs, 1);
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+	assert_false(t.g.p->step_overdue);
 }
 
 /* What runs is a hypercall's `out` by now: an exit as any other. */
@@ -560,6 +561,7 @@ static void test_trap_inside(void **state)
 static void test_guest_steps_itself(void **state)
 {
 	static const struct fake_step store = STORE;
+	struct kvm_debugregs debugregs;
 	struct fake_event event;
 
 	(void)state;
@@ -571,6 +573,8 @@ static void test_guest_steps_itself(void **state)
 	assert_int_equal(event.vector, VECTOR_DB);
 	assert_int_equal(event.rip, CODE + 2);
 	assert_true(fake_vcpu_regs(t.g.x.fake, fd())->rflags & CPU_RFLAGS_TF);
+	assert_int_equal(t.g.x.host->ops->get_debugregs(t.g.x.host, fd(), &debugregs), 0);
+	assert_int_equal(debugregs.dr6 & 0x4000, 0x4000);
 }
 
 /* --- deliveries --- */
