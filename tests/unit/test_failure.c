@@ -204,7 +204,10 @@ static void test_undefined(void **state)
 	assert_nothing(&v);
 }
 
-/* Words that are not true are nobody's reason: another stack, another exit, nothing valid, a word missing. */
+/*
+ * Words that are not true are nobody's reason: another stack, another exit, nothing valid, a word
+ * missing.
+ */
 static void test_not_believed(void **state)
 {
 	const struct kvm_run raws[] = {
