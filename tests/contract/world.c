@@ -210,10 +210,20 @@ void world_set_rip(struct world *w, uint64_t rip)
 	world_set_regs(w, &regs);
 }
 
-int world_run(struct world *w)
+int world_run_once(struct world *w)
 {
 	w->run->exit_reason = UINT32_MAX;
 	return OP(w, run, w->vcpu_fd);
+}
+
+int world_run(struct world *w)
+{
+	int r;
+
+	do
+		r = world_run_once(w);
+	while (r == -EINTR);
+	return r;
 }
 
 void world_complete(struct world *w)

@@ -51,7 +51,9 @@ struct kvm_regs world_regs(struct world *w);
 void world_set_regs(struct world *w, const struct kvm_regs *regs);
 void world_set_rip(struct world *w, uint64_t rip);
 
-/* KVM_RUN once, kvm_run's exit reason poisoned before: what it is after counts. */
+/* KVM_RUN, kvm_run's exit reason poisoned before: what it is after counts. */
+int world_run_once(struct world *w);
+/* Until it is not -EINTR, which it may be for work that io_uring left to the thread. */
 int world_run(struct world *w);
 /* KVM_RUN that only finishes what the last exit began. */
 void world_complete(struct world *w);
