@@ -68,6 +68,8 @@ uint64_t vm_command(struct vm *vm, enum mailbox_op op, uint64_t count);
 
 /* VTL1 puts the mask on `pages` pages of the arena, every second one or all; once. */
 void vm_protect(struct vm *vm, uint64_t pages, uint64_t stride, uint32_t mask);
+/* The same from page `first` on. */
+void vm_protect_from(struct vm *vm, uint64_t first, uint64_t pages, uint64_t stride, uint32_t mask);
 
 /* Bytes allocated now: nobody but the library allocates while the guest runs. */
 uint64_t vm_allocated(void);

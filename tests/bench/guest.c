@@ -120,6 +120,16 @@ static void touch_pages(void)
 		*(volatile uint8_t *)((mailbox.first + i * mailbox.stride) * PAGE_SIZE) = 1;
 }
 
+static void run_stores(void)
+{
+	volatile uint8_t *page = (volatile uint8_t *)(mailbox.first * PAGE_SIZE);
+	uint64_t start = rdtsc();
+
+	for (uint64_t n = mailbox.count; n; n--)
+		*page = 1;
+	mailbox.ticks = rdtsc() - start;
+}
+
 static void spin(void)
 {
 	for (;;)
@@ -145,6 +155,9 @@ static void serve(void)
 		break;
 	case MAILBOX_TOUCH:
 		touch_pages();
+		break;
+	case MAILBOX_STORES:
+		run_stores();
 		break;
 	default:
 		CHECK(!"a command this guest knows");

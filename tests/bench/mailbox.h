@@ -24,6 +24,7 @@ enum mailbox_op {
 	MAILBOX_INTERCEPTS, /* `count` stores VTL1 intercepts and skips; fills in samples[] */
 	MAILBOX_PROTECT,    /* VTL1 puts mask[0], then mask[1], on the pages below; `count` times */
 	MAILBOX_TOUCH,	    /* VTL0 writes to the pages below */
+	MAILBOX_STORES,	    /* `count` stores of VTL0 to the first page below */
 	MAILBOX_END,	    /* of MAILBOX_CALLS and MAILBOX_INTERCEPTS; the guest's own */
 };
 
@@ -39,7 +40,7 @@ struct mailbox {
 		output; /* addresses: a page with HvCallGetVpRegisters of VsmVpStatus, an empty one */
 	uint64_t tsc;	/* when the guest was done */
 	uint64_t
-		ticks; /* TSC ticks that MAILBOX_CALLS, _HYPERCALLS took, without the way there and back */
+		ticks; /* TSC ticks that MAILBOX_CALLS, _HYPERCALLS, _STORES took, without the way there and back */
 	volatile uint64_t
 		samples[MAILBOX_SAMPLES]; /* TSC ticks from the store to VTL1's first instruction */
 };

@@ -8,6 +8,7 @@
 #include "bench.h"
 
 #define MASK_NONE      0
+#define MASK_DATA      3  /* read, write */
 #define MASK_READ      13 /* read, execute */
 #define MASK_ALL       15
 #define BATCH	       32
@@ -121,29 +122,39 @@ static double call_and_return(void *ctx)
 	return ticks_each(ctx, MAILBOX_CALLS);
 }
 
-/* Where a pair is slow, a batch has fewer. */
-static void fit_batch(struct setup *s)
+/* Where an operation is slow, a batch has fewer. */
+static void fit_batch(struct setup *s, batch_fn measured)
 {
 	double ns;
 
 	s->batch = 1;
-	call_and_return(s);
-	ns = call_and_return(s);
+	measured(s);
+	ns = measured(s);
 	s->batch = ns * BATCH < BATCH_NS ? BATCH : (uint64_t)(BATCH_NS / ns) + 1;
 }
 
-/* For one call and return: two batches that differ by one. */
-static double slot_ioctls(struct setup *s)
+/* For one operation: two batches that differ by one. */
+static double slot_ioctls(struct setup *s, batch_fn measured)
 {
 	uint64_t made[2], before;
 
 	for (unsigned i = 0; i < 2; i++) {
 		before = vm_slot_updates(&s->vm);
 		s->batch = i + 1;
-		call_and_return(s);
+		measured(s);
 		made[i] = vm_slot_updates(&s->vm) - before;
 	}
 	return (double)(made[1] - made[0]);
+}
+
+/* A row of a batch of s->batch, and its slot ioctls. */
+static void measure_with_slots(struct setup *s, struct row *row, batch_fn floor, batch_fn measured)
+{
+	fit_batch(s, measured);
+	measure(row, s->options, floor, measured, s);
+	row->extra = slot_ioctls(s, measured);
+	row->extra_name = "slot ioctls";
+	s->add(row);
 }
 
 static void switch_row(struct setup *s, unsigned ranges, bool fp)
@@ -159,11 +170,7 @@ static void switch_row(struct setup *s, unsigned ranges, bool fp)
 		return;
 	set_ranges(s, ranges);
 	s->vm.mailbox->fp = fp;
-	fit_batch(s);
-	measure(&row, s->options, floor_pair, call_and_return, s);
-	row.extra = slot_ioctls(s);
-	row.extra_name = "slot ioctls";
-	s->add(&row);
+	measure_with_slots(s, &row, floor_pair, call_and_return);
 }
 
 /*
@@ -184,7 +191,7 @@ static void remap_row(struct setup *s, unsigned ranges)
 		return;
 	set_ranges(s, ranges);
 	s->vm.mailbox->fp = false;
-	fit_batch(s);
+	fit_batch(s, call_and_return);
 	measure_and_add(s, &row, floor_remapped_pair, call_and_return);
 }
 
@@ -413,6 +420,37 @@ static void intercept_row(struct setup *s, unsigned cpus)
 	close_setup(s);
 }
 
+/* --- steps --- */
+
+static double floor_two_exits(void *ctx)
+{
+	return 2 * floor_exit(ctx);
+}
+
+static double store(void *ctx)
+{
+	struct setup *s = ctx;
+
+	s->vm.mailbox->first = BENCH_ARENA / 4096 + 1;
+	return ticks_each(s, MAILBOX_STORES);
+}
+
+/* To a page between those of set_ranges(). */
+static void step_row(struct setup *s, unsigned ranges)
+{
+	struct row row = {.group =
+				  "Step: a legal store to a page closed for its execute permission",
+			  .floor = "two bare exits"};
+
+	snprintf(row.name, sizeof(row.name), "%s, step, %u ranges", s->combination->name, ranges);
+	if (!wanted(s, &row))
+		return;
+	set_ranges(s, ranges);
+	vm_protect_from(&s->vm, BENCH_ARENA / 4096 + 1, 1, 1, MASK_DATA);
+	measure_with_slots(s, &row, floor_two_exits, store);
+	close_setup(s);
+}
+
 void rows_measure(int kvm_fd, const struct options *o, void (*add)(const struct row *row))
 {
 	struct setup s = {.kvm_fd = kvm_fd, .options = o, .add = add};
@@ -433,5 +471,11 @@ void rows_measure(int kvm_fd, const struct options *o, void (*add)(const struct 
 		s.combination = &combinations[i];
 		intercept_row(&s, 1);
 		intercept_row(&s, 2);
+	}
+	s.other = false;
+	for (size_t i = 0; i < COMBINATIONS; i++) {
+		s.combination = &combinations[i];
+		step_row(&s, 0);
+		step_row(&s, 1000);
 	}
 }

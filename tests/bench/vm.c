@@ -249,7 +249,12 @@ uint64_t vm_command(struct vm *vm, enum mailbox_op op, uint64_t count)
 
 void vm_protect(struct vm *vm, uint64_t pages, uint64_t stride, uint32_t mask)
 {
-	vm->mailbox->first = BENCH_ARENA / 4096;
+	vm_protect_from(vm, BENCH_ARENA / 4096, pages, stride, mask);
+}
+
+void vm_protect_from(struct vm *vm, uint64_t first, uint64_t pages, uint64_t stride, uint32_t mask)
+{
+	vm->mailbox->first = first;
 	vm->mailbox->stride = stride;
 	vm->mailbox->pages = pages;
 	vm->mailbox->mask[0] = mask;
