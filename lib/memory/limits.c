@@ -152,7 +152,7 @@ static int host_change(struct memory *m, unsigned target, uint64_t first, uint64
 	m->changes++;
 	*progress = ALIAS_TIGHTENED;
 	if (slots_follow(m, target, first, end))
-		error = view_refresh(m, target);
+		error = view_follow(m, target);
 	if (!error)
 		error = alias_change(m, target, first, end, before, progress);
 	return error;
@@ -164,7 +164,7 @@ static int host_revert(struct memory *m, unsigned target, uint64_t first, uint64
 {
 	m->changes++;
 	if (slots_follow(m, target, first, end))
-		view_refresh(m, target);
+		view_follow(m, target);
 	return alias_revert(m, target, first, end, tried, progress);
 }
 

@@ -104,6 +104,12 @@ enum kvm_map_prot view_data_protection(const struct memory *m, const struct limi
 /* Rebuilds the slot list; a new generation if it differs. -ENOSPC: nothing changed. */
 int view_refresh(struct memory *m, unsigned vtl);
 
+/*
+ * The same, but where the list fits in any case it is built when it is next shown: once for all
+ * that changes until then.
+ */
+int view_follow(struct memory *m, unsigned vtl);
+
 /* --- guard.c --- */
 
 /* Maps fd[offset, offset+size) once more. On failure what was mapped is for guard_unmap(). */

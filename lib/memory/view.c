@@ -278,3 +278,27 @@ void view_touch(struct memory *m, unsigned vtl)
 	m->views[vtl].generation++;
 	m->views[vtl].stale = true;
 }
+
+/*
+ * What a list built now could have, without going through it: each slot begins where a region, a
+ * limit, an overlay or an opening begins or ends, or where the one before is as large as can be.
+ */
+static size_t slots_at_most(const struct memory *m, unsigned vtl)
+{
+	size_t slots = m->region_count + 2 * ((size_t)m->shown_count[vtl] + m->opening_count[vtl]);
+	uint64_t pages = 0;
+
+	for (unsigned setter = vtl + 1; setter < m->vtl_count; setter++)
+		slots += 2 * m->limits[setter][vtl].count;
+	for (size_t i = 0; i < m->region_count; i++)
+		pages += m->regions[i].end - m->regions[i].first;
+	return slots + pages / SLOT_PAGES_MAX;
+}
+
+int view_follow(struct memory *m, unsigned vtl)
+{
+	if (slots_at_most(m, vtl) > m->slot_limit)
+		return view_refresh(m, vtl);
+	view_touch(m, vtl);
+	return 0;
+}

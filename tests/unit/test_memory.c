@@ -430,6 +430,7 @@ static void limits_without_slots_are_refused(void **state)
 	struct memory_fixture *f = *state;
 
 	make_stripes(f);
+	assert_int_equal(view_build(&f->m, 0), 0);
 	f->m.slot_limit = f->m.views[0].count;
 	assert_int_equal(memory_limit(&f->m, 1, 0, 50, 51, 0), -ENOSPC);
 	assert_int_equal(memory_open_page(&f->m, 0, 15, PROT_R), -ENOSPC);

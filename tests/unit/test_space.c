@@ -84,6 +84,33 @@ static void limits_in_an_alias_touch_no_slot(void **state)
 	assert_int_equal(fixture_access(f, 0, 3), KVM_MAP_READ);
 }
 
+/* As many limits as a hypercall has, and one list; unless they may be more than fit. */
+static void limits_in_slots_build_no_list_each(void **state)
+{
+	struct memory_fixture *f = *state;
+	struct view *v = &f->m.views[0];
+	uint64_t generation;
+	size_t count;
+
+	apply(f, &f->spaces[0], 0);
+	count = v->count;
+	for (uint64_t page = 3; page < 13; page += 2) {
+		generation = v->generation;
+		assert_int_equal(memory_limit(&f->m, 1, 0, page, page + 1, 0), 0);
+		assert_true(v->stale && v->generation > generation);
+		assert_int_equal(v->count, count);
+	}
+	assert_false(space_shows(&f->spaces[0], &f->m, 0));
+	assert_int_equal(view_build(&f->m, 0), 0);
+	assert_int_equal(v->count, count + 10);
+	f->m.slot_limit = count + 11;
+	assert_int_equal(memory_limit(&f->m, 1, 0, 21, 22, 0), -ENOSPC);
+	f->m.slot_limit = count + 12;
+	assert_int_equal(memory_limit(&f->m, 1, 0, 21, 22, 0), 0);
+	assert_int_equal(view_build(&f->m, 0), 0);
+	assert_int_equal(v->count, count + 12);
+}
+
 static void limits_in_slots_touch_their_slot_only(void **state)
 {
 	struct memory_fixture *f = *state;
@@ -269,6 +296,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(limits_in_an_alias_touch_no_slot, setup_alias,
 						teardown),
 		cmocka_unit_test_setup_teardown(limits_in_slots_touch_their_slot_only, setup_slots,
+						teardown),
+		cmocka_unit_test_setup_teardown(limits_in_slots_build_no_list_each, setup_slots,
 						teardown),
 		cmocka_unit_test_setup_teardown(slots_of_limited_pages_are_plain, setup_slots,
 						teardown),

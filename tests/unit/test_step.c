@@ -223,10 +223,12 @@ static void refused_by_host(enum vsm_enforcement enforcement)
 	guest_enable_vtl1(&t.g);
 	prepare_store(FAKE_OPTIONAL);
 	fake_vcpu_script(t.g.x.fake, vsm_vcpu_fd(t.g.vp, 1), higher, ARRAY_SIZE(higher));
-	if (enforcement == VSM_ENFORCEMENT_ALIAS)
+	if (enforcement == VSM_ENFORCEMENT_ALIAS) {
 		fake_kvm_fail(t.g.x.fake, FAKE_OP_protect_memory, 1, ENOMEM);
-	else /* none for the page of the IDT, which is to be shut */
+	} else { /* none for the page of the IDT, which is to be shut */
+		assert_int_equal(view_build(&t.g.p->memory, 0), 0);
 		t.g.p->memory.slot_limit = t.g.p->memory.views[0].count;
+	}
 	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
 	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
 	assert_int_equal(vsm_vcpu_active_vtl(t.g.vp), 1);
