@@ -66,19 +66,26 @@ static void leave_vtl1(struct smp *s)
 	pthread_mutex_unlock(&s->p->lock);
 }
 
+/* VTL0 takes interrupts, on a stack that VTL1 has closed. */
+static void start_closed(struct smp *s, enum vsm_enforcement enforcement, uint64_t flags)
+{
+	const struct vsm_partition_options o = {.enforcement = enforcement, .flags = flags};
+
+	smp_start_with(s, 1, 0, &o);
+	smp_enable_vtl1(s, 0);
+	smp_interrupts_on(s, 0, 0);
+	put_tables(s);
+	assert_int_equal(memory_limit_default(&s->p->memory, 1, PROT_ALL), 0);
+	assert_int_equal(limit(s, 0), 0);
+}
+
 /* A closed stack is told before KVM meets it, as often as it is in the way. */
 static void frame_is_closed(enum vsm_enforcement enforcement, bool halted)
 {
-	const struct vsm_partition_options o = {.enforcement = enforcement, .flags = SMP_EMULATES};
 	const unsigned times = 2;
 	struct smp s;
 
-	smp_start_with(&s, 1, 0, &o);
-	smp_enable_vtl1(&s, 0);
-	smp_interrupts_on(&s, 0, 0);
-	put_tables(&s);
-	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
-	assert_int_equal(limit(&s, 0), 0);
+	start_closed(&s, enforcement, SMP_EMULATES);
 	if (halted)
 		SMP_SCRIPT(&s, 0, 0, HALT, VMM_OUT);
 	else
@@ -123,15 +130,9 @@ static void test_nothing_is_asked_ahead(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		const struct vsm_partition_options o = {.enforcement = each[i]};
 		struct smp s;
 
-		smp_start_with(&s, 1, 0, &o);
-		smp_enable_vtl1(&s, 0);
-		smp_interrupts_on(&s, 0, 0);
-		put_tables(&s);
-		assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
-		assert_int_equal(limit(&s, 0), 0);
+		start_closed(&s, each[i], 0);
 		SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);
 		smp_run(&s, 0);
 		smp_wait_spinning(&s, 0, 0);
