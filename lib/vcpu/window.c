@@ -24,6 +24,7 @@
 
 #define VECTORS	     256
 #define GATE_SIZE    16 /* in long mode */
+#define REAL_GATE    4
 
 /* Exact breakpoint on execution, enabled globally (SDM vol. 3, 17.2.4). */
 #define DR7_FIXED  UINT64_C(0x400)
@@ -46,7 +47,10 @@ static int shut_idt(struct vsm_vcpu *vp, const struct kvm_sregs *sregs)
 	uint64_t size = VECTORS * GATE_SIZE, offset = 0;
 	int r = 0;
 
-	if (sregs->idt.limit < size)
+	/* KVM delivers past the limit in real mode (kernel: __emulate_int_real()). */
+	if (!cpu_protected(sregs))
+		size = VECTORS * REAL_GATE;
+	else if (sregs->idt.limit < size)
 		size = sregs->idt.limit + 1u;
 	/* By offset: its addresses may wrap. */
 	for (; !r && offset < size; offset += gpa_span(sregs->idt.base + offset, size - offset)) {

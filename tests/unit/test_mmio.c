@@ -723,6 +723,24 @@ static void test_hole(void **state)
 	untouched(*state, LINEAR_HOLE, FAKE_LOAD);
 }
 
+/* More than the exit has room for: nothing is read or written by it. */
+static void test_too_long(void **state)
+{
+	const struct fake_step step = {
+		.kind = FAKE_LOAD, .gva = DATA, .size = 8, .length = 3, .reg = FAKE_RCX};
+	struct scene *s = *state;
+	struct violation v;
+
+	scene_limit(s, DATA, NO_EXECUTE);
+	scene_script(s, &step, 1);
+	assert_int_equal(scene_run(s), 0);
+	scene_cpu(s)->run->mmio.len = 9;
+	assert_int_equal(intercept_mmio(&s->vp, &v), 0);
+	assert_false(v.served || v.setter || v.gpa.addr);
+	scene_cpu(s)->run->mmio.len = 8;
+	settle(s);
+}
+
 static void test_rom(void **state)
 {
 	untouched(*state, LINEAR_ROM, FAKE_STORE);
@@ -875,6 +893,7 @@ int main(void)
 		TEST(test_served_store),
 		TEST(test_hole),
 		TEST(test_rom),
+		TEST(test_too_long),
 		TEST(test_overlay),
 		TEST_SLOTS(test_load_errors),
 		TEST_SLOTS(test_store_errors),

@@ -475,6 +475,7 @@ static void test_one_steps_at_a_time(void **state)
 	v = locate_store();
 	t.g.p->stepper = other;
 	assert_false(steps(&v));
+	step_give_up(t.g.vp);
 	assert_ptr_equal(t.g.p->stepper, other);
 	assert_false(is_open(PAGE));
 	free(other);
@@ -565,6 +566,7 @@ static void test_guest_steps_itself(void **state)
 	struct fake_event event;
 
 	(void)state;
+	t.g.vp->vtls[0].debugregs_known = true;
 	put_store();
 	fake_vcpu_regs(t.g.x.fake, fd())->rflags |= CPU_RFLAGS_TF;
 	script(&store, 1);
@@ -573,6 +575,7 @@ static void test_guest_steps_itself(void **state)
 	assert_int_equal(event.vector, VECTOR_DB);
 	assert_int_equal(event.rip, CODE + 2);
 	assert_true(fake_vcpu_regs(t.g.x.fake, fd())->rflags & CPU_RFLAGS_TF);
+	assert_false(t.g.vp->vtls[0].debugregs_known);
 	assert_int_equal(t.g.x.host->ops->get_debugregs(t.g.x.host, fd(), &debugregs), 0);
 	assert_int_equal(debugregs.dr6 & 0x4000, 0x4000);
 }

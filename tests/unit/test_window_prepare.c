@@ -79,6 +79,16 @@ static void test_idt_pages(void **state)
 	shuts(RAM_END, 0xfff, false, false);
 }
 
+/* In real mode KVM's emulator delivers by vectors that are past the limit. */
+static void test_real_mode(void **state)
+{
+	(void)state;
+	fake_vcpu_sregs(g.x.fake, vsm_vcpu_fd(g.vp, 0))->cr0 &= ~UINT64_C(1);
+	shuts(IDT + 0xc00, 0, true, false);
+	shuts(IDT + 0xc01, 0, true, true);
+	shuts(IDT + 0xc00, 0xffff, true, false);
+}
+
 /* Only 64-bit mode has a SYSCALL that takes TF away, and only where it is turned on. */
 static void test_syscall_watched(void **state)
 {
@@ -107,7 +117,8 @@ static void test_syscall_watched(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(test_idt_pages), TEST(test_syscall_watched)};
+	const struct CMUnitTest tests[] = {TEST(test_idt_pages), TEST(test_real_mode),
+					   TEST(test_syscall_watched)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
