@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "intercept/failure.h"
+#include "registers/vtl_cpu.h"
 
 /*
  * The processor's exit as KVM shows it behind the fields that are ABI, from Linux 5.16 on
@@ -37,7 +38,6 @@ enum exit_word {
 #define TYPE_NMI	 2
 #define TYPE_EXCEPTION	 3
 
-#define VECTOR_NMI	 2
 #define VECTOR_LAST	 31 /* of exceptions */
 
 /* Where the words are: behind the flags, and the instruction's bytes if there are any. */

@@ -11,8 +11,6 @@
 #include "intercept/search.h"
 #include "vcpu/vcpu.h"
 
-#define VECTOR_NMI 2
-
 static enum verdict caught(struct search *s, uint8_t setter, gpa_t gpa, gva_t gva,
 			   enum mem_access access)
 {

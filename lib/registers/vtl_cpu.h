@@ -194,6 +194,7 @@ static inline int vtl_cpu_run(struct vtl_cpu *cpu)
 }
 
 #define VECTOR_DB     1
+#define VECTOR_NMI    2
 #define VECTOR_UD     6
 #define VECTOR_GP     13
 #define VECTOR_PF     14
