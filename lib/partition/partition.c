@@ -93,6 +93,31 @@ static int check_host(struct vsm_partition *p, const struct vsm_partition_option
 	return r;
 }
 
+/*
+ * KVM takes no memslot above the host's physical addresses, and a guest could ask for one
+ * (Linux kvm_arch_prepare_memory_region()).
+ */
+static unsigned physical_bits(const struct kvm_cpuid2 *table)
+{
+	const struct kvm_cpuid_entry2 *leaf = cpuid_leaf(table, CPUID_ADDRESSES);
+	unsigned bits = leaf ? leaf->eax & 0xff : 0;
+
+	return bits < PHYSICAL_BITS_MIN ? PHYSICAL_BITS_MIN : bits;
+}
+
+/* Learns what the host's CPUID says. */
+static int learn_processor(struct vsm_partition *p, int kvm_fd, size_t xsave_size)
+{
+	struct kvm_cpuid2 *table = cpuid_supported(p->host, kvm_fd);
+
+	if (!table)
+		return -ENOMEM;
+	xsave_layout_init(&p->xsave, table, xsave_size);
+	p->physical_bits = physical_bits(table);
+	free(table);
+	return 0;
+}
+
 /* Learns sizes and limits from the VMM's VM. */
 static int learn_host(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
@@ -116,7 +141,7 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 		return -EINVAL;
 	p->emulated = h->ops->emulates(h) > 0;
 	p->has_rom = h->ops->check_extension(h, o->vm_fd, KVM_CAP_READONLY_MEM) > 0;
-	return xsave_layout_init(&p->xsave, h, o->kvm_fd, xsave_size);
+	return learn_processor(p, o->kvm_fd, xsave_size);
 }
 
 /*
@@ -174,25 +199,6 @@ static size_t mapping_limit(struct vsm_partition *p, const struct vsm_partition_
 	return all > 3 ? (size_t)all / 4 * 3 : 1;
 }
 
-/*
- * KVM takes no memslot above the host's physical addresses, and a guest could ask for one
- * (Linux kvm_arch_prepare_memory_region()).
- */
-static int physical_bits(const struct vsm_partition *p, unsigned *bits)
-{
-	struct kvm_cpuid2 *table = cpuid_supported(p->host, p->kvm_fd);
-	const struct kvm_cpuid_entry2 *leaf;
-
-	if (!table)
-		return -ENOMEM;
-	leaf = cpuid_leaf(table, CPUID_ADDRESSES);
-	*bits = leaf ? leaf->eax & 0xff : 0;
-	if (*bits < PHYSICAL_BITS_MIN)
-		*bits = PHYSICAL_BITS_MIN;
-	free(table);
-	return 0;
-}
-
 static int init_memory(struct vsm_partition *p, const struct vsm_partition_options *o)
 {
 	struct memory_options mo = {
@@ -204,11 +210,10 @@ static int init_memory(struct vsm_partition *p, const struct vsm_partition_optio
 			p->vtl_count * (p->vtl_count - 1u) / 2, /* TSC pages in lower views */
 		.slot_limit = p->spaces[0].slot_limit - p->spaces[0].first_slot,
 		.mapping_limit = mapping_limit(p, o),
+		.gpa_bits = p->physical_bits,
 	};
-	int r = physical_bits(p, &mo.gpa_bits);
+	int r = memory_init(&p->memory, p->host, &mo);
 
-	if (!r)
-		r = memory_init(&p->memory, p->host, &mo);
 	if (r)
 		return r;
 	p->memory.ux_is_execute = o->quirks & VSM_QUIRK_UX_IS_EXECUTE;

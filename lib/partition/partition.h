@@ -80,9 +80,10 @@ struct vsm_partition {
 	uint64_t turns;		/* handed out by gate.c */
 	uint32_t turns_awaited; /* VPs that wait for one */
 	struct events events;
-	bool has_rom;	   /* KVM has read-only memslots */
-	bool emulated;	   /* KVM can meet closed pages in its emulator: event/watch.c */
-	uint64_t watch_ns; /* when that is looked at next; 0: it is not */
+	unsigned physical_bits; /* of the host's addresses */
+	bool has_rom;		/* KVM has read-only memslots */
+	bool emulated;		/* KVM can meet closed pages in its emulator: event/watch.c */
+	uint64_t watch_ns;	/* when that is looked at next; 0: it is not */
 
 	struct vsm_vcpu *stepper;	/* the VP for whose step pages are open, vcpu/step.c */
 	bool step_overdue;		/* and it takes too long */

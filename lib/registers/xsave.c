@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of an XSAVE image that say something. */
 #include "registers/xsave.h"
-#include "kvm/cpuid.h"
 #include "kvm/path.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CPUID_XSAVE 0xd
@@ -23,17 +20,11 @@ static void add_component(struct xsave_layout *l, const struct kvm_cpuid_entry2 
 	l->known |= UINT64_C(1) << e->index;
 }
 
-int xsave_layout_init(struct xsave_layout *l, const struct kvm_host *host, int dev_fd, size_t size)
+void xsave_layout_init(struct xsave_layout *l, const struct kvm_cpuid2 *host, size_t size)
 {
-	struct kvm_cpuid2 *table = cpuid_supported(host, dev_fd);
-
 	*l = (struct xsave_layout){.size = size, .known = XSAVE_X87 | XSAVE_SSE};
-	if (!table)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < table->nent; i++)
-		add_component(l, &table->entries[i]);
-	free(table);
-	return 0;
+	for (uint32_t i = 0; i < host->nent; i++)
+		add_component(l, &host->entries[i]);
 }
 
 /* A part that says something, and the components that are still to come. */

@@ -25,10 +25,10 @@ struct xsave_layout {
 };
 
 /*
- * For images of `size` bytes, by the host's CPUID leaf 0xd. Without it every image that has
- * components past SSE is taken as a whole. 0 or -ENOMEM.
+ * For images of `size` bytes, by leaf 0xd of the host's CPUID. Without it every image that has
+ * components past SSE is taken as a whole.
  */
-int xsave_layout_init(struct xsave_layout *l, const struct kvm_host *host, int dev_fd, size_t size);
+void xsave_layout_init(struct xsave_layout *l, const struct kvm_cpuid2 *host, size_t size);
 
 /*
  * Would loading `image` over `other` change nothing? Of a component that is not in XSTATE_BV

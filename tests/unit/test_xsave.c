@@ -6,8 +6,9 @@
 #include "failing_malloc.h"
 #include "fixture.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include "kvm/cpuid.h"
 #include "registers/xsave.h"
 
 #define SIZE	    ((size_t)4096)
@@ -37,8 +38,13 @@ static struct images s;
 
 static void set_cpuid(const struct kvm_cpuid_entry2 *entries, size_t count)
 {
+	struct kvm_cpuid2 *table;
+
 	fake_kvm_set_cpuid(s.x.fake, entries, count);
-	assert_int_equal(xsave_layout_init(&s.l, s.x.host, s.x.dev_fd, SIZE), 0);
+	table = cpuid_supported(s.x.host, s.x.dev_fd);
+	assert_non_null(table);
+	xsave_layout_init(&s.l, table, SIZE);
+	free(table);
 }
 
 static int set_up(void **state)
@@ -193,7 +199,7 @@ static void test_out_of_memory(void **state)
 {
 	(void)state;
 	fail_malloc(1);
-	assert_int_equal(xsave_layout_init(&s.l, s.x.host, s.x.dev_fd, SIZE), -ENOMEM);
+	assert_null(cpuid_supported(s.x.host, s.x.dev_fd));
 	assert_true(malloc_failed());
 }
 
