@@ -106,7 +106,7 @@ static inline int enter_guest(struct vsm_vcpu *vp, uint64_t deadline, bool finis
 	return r ? r : ENTER_AGAIN;
 }
 
-/* Something that stops the VP from just going on, before it enters the guest. */
+/* Something that stops the VP from just going on, before it enters the guest. ENTER_AGAIN: not. */
 static int before_guest(struct vsm_vcpu *vp)
 {
 	struct violation v = {0};
@@ -127,7 +127,8 @@ static int before_guest(struct vsm_vcpu *vp)
 		if (violation_found(&v))
 			return violation_handle(vp, &v);
 	}
-	return interrupt_deliver(vp);
+	r = interrupt_deliver(vp);
+	return r ? r : ENTER_AGAIN;
 }
 
 /* exit_handle(); nearly every exit of many guests is found without asking its table. */
@@ -221,9 +222,7 @@ static SIDE_PATH int attend(struct vsm_vcpu *vp)
 	if (r != ENTER_AGAIN)
 		return r;
 	r = before_guest(vp);
-	if (r || switch_due(vp) != vp->active_vtl)
-		return r;
-	return look_ahead(vp);
+	return r == ENTER_AGAIN ? look_ahead(vp) : r;
 }
 
 static int round_trip(struct vsm_vcpu *vp)
