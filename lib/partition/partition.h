@@ -85,7 +85,7 @@ struct vsm_partition {
 	bool emulated;		/* KVM can meet closed pages in its emulator: event/watch.c */
 	uint64_t watch_ns;	/* when that is looked at next; 0: it is not */
 
-	struct vsm_vcpu *stepper;	/* the VP for whose step pages are open, vcpu/step.c */
+	struct vsm_vcpu *stepper;	/* who keeps the others outside, vcpu/step.c: for a step */
 	bool step_overdue;		/* and it takes too long */
 	uint8_t (*kept)[VSM_PAGE_SIZE]; /* what MEMORY_OPENINGS of the pages held before */
 

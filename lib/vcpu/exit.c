@@ -63,7 +63,7 @@ int exit_handle(struct vsm_vcpu *vp)
 
 	vp->unexplained = 0;
 	/* Whatever stopped a step ends it: what KVM does next may be more than the instruction. */
-	if (v->stepping && reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR &&
+	if (reason != KVM_EXIT_DEBUG && reason != KVM_EXIT_INTERNAL_ERROR &&
 	    reason != KVM_EXIT_SHUTDOWN) {
 		int r = step_end(vp);
 

@@ -222,3 +222,11 @@ void gate_forget(struct vsm_vcpu *vp)
 	end_turn(vp);
 	wake_next(vp->partition, partition_space(vp->partition, vp->active_vtl));
 }
+
+int gate_sleep(struct vsm_vcpu *vp, uint64_t until_ns)
+{
+	int r = step_end(vp);
+
+	gate_forget(vp);
+	return r ? r : kick_sleep(vp, until_ns);
+}

@@ -16,6 +16,12 @@ static inline void gate_leave(struct vsm_vcpu *vp, struct space *space);
 /* The VP's thread goes back to the VMM: it no longer waits for its turn. */
 void gate_forget(struct vsm_vcpu *vp);
 
+/*
+ * kick_sleep() of a VP that has nothing to run meanwhile: what others wait for it to do, a step or
+ * to take its turn, it does not do now.
+ */
+int gate_sleep(struct vsm_vcpu *vp, uint64_t until_ns);
+
 /* gate_enter() where others may have to be waited for, or the view is not right. */
 int gate_wait(struct vsm_vcpu *vp, struct space *space);
 

@@ -20,7 +20,6 @@
 #include "vcpu/exit.h"
 #include "vcpu/gate.h"
 #include "vcpu/interrupt.h"
-#include "vcpu/kick.h"
 #include "vcpu/shared.h"
 #include "vcpu/step.h"
 #include "vcpu/switch.h"
@@ -137,8 +136,7 @@ static inline int handle_exit(struct vsm_vcpu *vp)
 	const struct vp_vtl *v = vcpu_active(vp);
 	const struct kvm_run *run = v->cpu.run;
 
-	vp->unexplained = 0;
-	if (run->exit_reason != KVM_EXIT_IO || v->stepping ||
+	if (run->exit_reason != KVM_EXIT_IO || v->stepping || vp->unexplained ||
 	    run->io.port != vp->partition->hypercall_port)
 		return exit_handle(vp);
 	return exit_hypercall(vp);
@@ -154,15 +152,6 @@ static int finish_instruction(struct vsm_vcpu *vp)
 	return r ? r : exit_handle(vp);
 }
 
-/* Nothing to run until something comes. What others wait for this VP to do it does not do now. */
-static int sleep_on(struct vsm_vcpu *vp)
-{
-	int r = step_end(vp);
-
-	gate_forget(vp);
-	return r ? r : kick_sleep(vp, vp->deadline);
-}
-
 /* Halted, suspended, or not started. */
 static int idle(struct vsm_vcpu *vp)
 {
@@ -170,7 +159,7 @@ static int idle(struct vsm_vcpu *vp)
 		vcpu_active(vp)->cpu.run->exit_reason = KVM_EXIT_HLT;
 		return EXIT_TO_VMM;
 	}
-	return sleep_on(vp);
+	return gate_sleep(vp, vp->deadline);
 }
 
 /* Which VTL, and whether at all. ENTER_AGAIN: into the guest with the active one. */
@@ -199,7 +188,7 @@ static int choose(struct vsm_vcpu *vp)
 	if (due != vp->active_vtl)
 		return half_done ? finish_instruction(vp) : switch_interrupt(vp, due);
 	if (interrupt_waiting(vp))
-		return sleep_on(vp);
+		return gate_sleep(vp, vp->deadline);
 	return vcpu_active(vp)->suspended || interrupt_halted(vp) ? idle(vp) : ENTER_AGAIN;
 }
 

@@ -236,7 +236,15 @@ int step_stop(struct vsm_vcpu *vp, bool failed)
 
 RUN_PATH int step_end(struct vsm_vcpu *vp)
 {
-	return vcpu_active(vp)->stepping ? step_stop(vp, false) : 0;
+	if (vcpu_active(vp)->stepping)
+		return step_stop(vp, false);
+	step_give_up(vp);
+	return 0;
+}
+
+bool step_is_alone(const struct vsm_vcpu *vp)
+{
+	return vp->partition->stepper == vp && !vp->vtls[vp->active_vtl].stepping;
 }
 
 /* --- its end --- */
@@ -284,8 +292,11 @@ int step_interrupted(struct vsm_vcpu *vp)
 	struct vsm_partition *p = vp->partition;
 	bool overdue = p->step_overdue;
 
+	/* It goes on by itself: that it could not counts no more, and others are let in. */
+	if (step_is_alone(vp) && overdue)
+		vp->unexplained = 0;
 	if (!vcpu_active(vp)->stepping)
-		return 0;
+		return step_end(vp);
 	p->step_overdue = false;
 	return step_stop(vp, overdue);
 }
@@ -295,6 +306,8 @@ int step_interrupted(struct vsm_vcpu *vp)
 #define NS_PER_S UINT64_C(1000000000)
 /* Much longer than an instruction takes. */
 #define WAIT_NS (NS_PER_S / 10)
+/* The same for a VP that is alone and was not stopped at its instruction: it may go on for ever. */
+#define WAIT_ALONE_NS (NS_PER_S / 1000)
 
 bool step_window_open(const struct vsm_partition *p)
 {
@@ -303,7 +316,8 @@ bool step_window_open(const struct vsm_partition *p)
 
 void step_wait(struct vsm_partition *p)
 {
-	uint64_t until = p->host->ops->clock_ns(p->host) + WAIT_NS;
+	uint64_t until = p->host->ops->clock_ns(p->host) +
+			 (step_is_alone(p->stepper) ? WAIT_ALONE_NS : WAIT_NS);
 	const struct timespec end = {.tv_sec = (time_t)(until / NS_PER_S),
 				     .tv_nsec = (long)(until % NS_PER_S)};
 	struct vsm_vcpu *stepper = p->stepper;

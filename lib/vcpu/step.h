@@ -21,7 +21,10 @@ int step_access(struct vsm_vcpu *vp, const struct violation *v);
  */
 int step_stop(struct vsm_vcpu *vp, bool failed);
 
-/* The same if there is one: the VP leaves the run loop, its VTL, or has given up the lock. */
+/*
+ * The same if there is one: the VP leaves the run loop, its VTL, or has given up the lock. Without,
+ * step_give_up().
+ */
 int step_end(struct vsm_vcpu *vp);
 
 /* KVM_RUN of a step ended with EINTR. */
@@ -33,6 +36,9 @@ int step_interrupted(struct vsm_vcpu *vp);
  */
 bool step_take(struct vsm_vcpu *vp);
 void step_give_up(struct vsm_vcpu *vp);
+
+/* The others are outside for this VP, which no page is open for and nothing stops after a step. */
+bool step_is_alone(const struct vsm_vcpu *vp);
 
 /*
  * Is a VP in the guest with pages open? Nobody else changes registers or memory of a guest's then:

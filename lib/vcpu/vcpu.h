@@ -135,7 +135,7 @@ struct vsm_vcpu {
 
 	/* violation.c */
 	bool setter_missed;   /* a VTL that forbids something is not enabled here: logged */
-	unsigned unexplained; /* KVM_RUNs in a row that failed for no reason to be found */
+	unsigned unexplained; /* failed KVM_RUNs in a row without a reason to be found */
 
 	struct vsm_vcpu_stats stats;
 

@@ -12,7 +12,6 @@
 #include "partition/hold.h"
 #include "vcpu/exit.h"
 #include "vcpu/gate.h"
-#include "vcpu/kick.h"
 #include "vcpu/trace.h"
 #include "vcpu/vcpu.h"
 #include "vcpu/step.h"
@@ -52,9 +51,7 @@ static int wait_for_setter(struct vsm_vcpu *vp, unsigned setter)
 		vcpu_active(vp)->cpu.run->exit_reason = KVM_EXIT_HLT;
 		return EXIT_TO_VMM;
 	}
-	/* Nor does it want to be the next that its view is shown for. */
-	gate_forget(vp);
-	return kick_sleep(vp, p->host->ops->clock_ns(p->host) + WAIT_NS);
+	return gate_sleep(vp, p->host->ops->clock_ns(p->host) + WAIT_NS);
 }
 
 /* Tells the VTL that set the protection. */
@@ -83,17 +80,27 @@ static int intercept(struct vsm_vcpu *vp, const struct violation *v)
 	return EXIT_RESUME;
 }
 
+/* So often in a row a VP may meet what others change behind it. */
+#define TRIES_AMONG_OTHERS 100
 /* So often in a row only a host fails that has no memory to give. */
 #define UNEXPLAINED_MAX 1000
 
 /*
  * What the processor met is gone: a translation that is in its TLB only, or tables that others have
- * changed since. It looks at the tables again.
+ * changed since. It looks at the tables again; in the end while the others stay outside the guest.
+ * Only what fails then can be the host's fault: alone says whether it did.
  */
-static int try_again(struct vsm_vcpu *vp)
+static int try_again(struct vsm_vcpu *vp, bool alone)
 {
-	if (++vp->unexplained > UNEXPLAINED_MAX)
+	if (alone || vp->unexplained < TRIES_AMONG_OTHERS)
+		vp->unexplained++;
+	if (vp->unexplained > UNEXPLAINED_MAX) {
+		vp->unexplained = 0;
 		return -EFAULT;
+	}
+	/* If another VP steps, this one waits for that, and asks once more if it fails again. */
+	if (vp->unexplained >= TRIES_AMONG_OTHERS)
+		step_take(vp);
 	vtl_cpu_flush_tlb(&vcpu_active(vp)->cpu);
 	return EXIT_RESUME;
 }
@@ -104,7 +111,7 @@ int violation_refuse(struct vsm_vcpu *vp, struct violation *v)
 
 	if (r)
 		return r;
-	return v->setter ? intercept(vp, v) : try_again(vp);
+	return v->setter ? intercept(vp, v) : try_again(vp, false);
 }
 
 #define VECTOR_DF 8
@@ -152,23 +159,25 @@ int violation_handle(struct vsm_vcpu *vp, const struct violation *v)
 /* An access in a step that needs yet another page, or a fault of its own, starts over. */
 static int locate(struct vsm_vcpu *vp, struct violation *v)
 {
-	int r = vcpu_active(vp)->stepping ? step_stop(vp, true) : 0;
+	int r = vcpu_active(vp)->stepping ? step_stop(vp, true) : step_end(vp);
 
 	return r ? r : intercept_locate(vp, v);
 }
 
 int exit_fault(struct vsm_vcpu *vp)
 {
+	bool alone = step_is_alone(vp);
 	struct violation v = {0};
 	int r;
 
 	if (vcpu_active(vp)->stepping && window_hit_by_event(vp))
 		return step_stop(vp, false);
+	/* Who was outside until now needs the lock to enter: this is what the processor saw. */
 	r = locate(vp, &v);
 	if (r)
 		return r;
 	if (!violation_found(&v))
-		return try_again(vp);
+		return try_again(vp, alone);
 	vp->unexplained = 0;
 	return violation_handle(vp, &v);
 }

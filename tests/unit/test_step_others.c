@@ -393,6 +393,60 @@ static void test_not_closed(void **state)
 	smp_stop(&s);
 }
 
+/* --- a step that does not end --- */
+
+#define STEP_NS (NS_PER_S / 10)
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t overdue_after;
+
+/* In VP 0's step: VP 1 wants in, and KVM stays busy until VP 0 is brought out. */
+static int stay_in_window(struct smp *smp, int vcpu_fd)
+{
+	uint64_t begin = now_ns();
+	bool overdue = false;
+
+	if (vcpu_fd != smp_fd(&s, 0, 0) || secret_access() != KVM_MAP_READ_WRITE || overdue_after)
+		return smp->real->ops->run(smp->real, vcpu_fd);
+	fake_kvm_set_clock(s.x.fake, begin);
+	smp_run(&s, 1);
+	while (!overdue) {
+		usleep(1000);
+		pthread_mutex_lock(&s.p->lock);
+		overdue = s.p->step_overdue;
+		pthread_mutex_unlock(&s.p->lock);
+	}
+	overdue_after = now_ns() - begin;
+	return smp->real->ops->run(smp->real, vcpu_fd);
+}
+
+/* It is given time for any instruction, and VTL1 is told. */
+static void test_overdue(void **state)
+{
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	smp_enable_vtl1(&s, 0);
+	overdue_after = 0;
+	atomic_store(&s.run_hook, stay_in_window);
+	SMP_SCRIPT(&s, 0, 0, STORE_IF(FAKE_OPTIONAL));
+	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 1);
+	smp_expect_vmm(&s, 1, 0);
+	assert_true(overdue_after >= STEP_NS);
+	assert_false(stored());
+	assert_int_equal(s.vp[0]->stats.memory_intercepts, 1);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_created_meanwhile),
 		cmocka_unit_test(test_closed_otherwise),
 		cmocka_unit_test(test_not_closed),
+		cmocka_unit_test(test_overdue),
 		cmocka_unit_test(test_limits_change_meanwhile),
 	};
 
