@@ -147,7 +147,7 @@ static inline int execute(struct hypercall_call *c, struct hypercall_result *res
 	c->output = small.output;
 	if (c->input_size > SMALL || c->output_size > SMALL)
 		use_large(c);
-	else
+	else if (c->output_size)
 		memset(small.output, 0, sizeof(small.output));
 	r = hypercall_get_input(c, &result->fault);
 	if (r)
@@ -167,13 +167,12 @@ static int check_and_execute(struct hypercall_call *c, struct hypercall_result *
 	return status ? finish(c, result, status) : execute(c, result);
 }
 
-RUN_PATH int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result)
+RUN_PATH int hypercall_execute(struct vsm_vcpu *vp, const struct kvm_regs *regs,
+			       const struct kvm_sregs *sregs, struct hypercall_result *result)
 {
 	struct hypercall_call c;
-	int r = hypercall_parse(&c, vp);
 
-	if (r)
-		return r;
+	hypercall_parse(&c, vp, regs, sregs);
 	*result = (struct hypercall_result){.code = (uint16_t)(c.control & HV_CONTROL_CODE)};
 	if (!c.info)
 		return finish(&c, result, HV_INVALID_HYPERCALL_CODE);

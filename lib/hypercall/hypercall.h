@@ -108,9 +108,10 @@ struct hypercall_parameters {
 };
 
 /*
- * Executes the hypercall in the registers of vp's active VTL. 0, with *result filled and the
- * registers updated (RIP excepted); or the errno of a failed kernel call.
+ * Executes the hypercall in the registers of vp's active VTL, as vtl_cpu_state() gives them. 0, with
+ * *result filled and the registers updated (RIP excepted); or the errno of a failed kernel call.
  */
-int hypercall_execute(struct vsm_vcpu *vp, struct hypercall_result *result);
+int hypercall_execute(struct vsm_vcpu *vp, const struct kvm_regs *regs,
+		      const struct kvm_sregs *sregs, struct hypercall_result *result);
 
 #endif

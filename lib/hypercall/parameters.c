@@ -8,19 +8,10 @@
 #include "registers/fpu.h"
 #include "vcpu/vcpu.h"
 
-/*
- * The block of a fast call is RDX, R8, XMM0..XMM5. 32-bit callers have the general register part in
- * EBX:ECX and EDI:ESI, which is what the parser took for GPAs.
- */
-int parameters_get_fast(struct hypercall_call *c)
+int parameters_get_xmm(struct hypercall_call *c)
 {
-	uint32_t size = c->input_size;
-
-	memcpy(c->input, &c->input_gpa.addr, sizeof(uint64_t));
-	memcpy(c->input + sizeof(uint64_t), &c->output_gpa.addr, sizeof(uint64_t));
-	if (size <= HV_FAST_GPR_SIZE)
-		return 0;
-	return fpu_read(c->vp, FPU_XMM0, c->input + HV_FAST_GPR_SIZE, size - HV_FAST_GPR_SIZE);
+	return fpu_read(c->vp, FPU_XMM0, c->input + HV_FAST_GPR_SIZE,
+			c->input_size - HV_FAST_GPR_SIZE);
 }
 
 static uint32_t lesser(uint32_t a, uint32_t b)

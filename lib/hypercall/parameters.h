@@ -4,11 +4,26 @@
 #ifndef VSM_LIB_HYPERCALL_PARAMETERS_H
 #define VSM_LIB_HYPERCALL_PARAMETERS_H
 
+#include <string.h>
+
 #include "hypercall/call.h"
 
 /* parameters.c: of fast calls. 0 or the errno of the failed kernel call. */
-int parameters_get_fast(struct hypercall_call *c);
+int parameters_get_xmm(struct hypercall_call *c);
 int parameters_put_fast(struct hypercall_call *c, uint32_t first, uint32_t end);
+
+/*
+ * The block of a fast call is RDX, R8, XMM0..XMM5. 32-bit callers have the general register part in
+ * EBX:ECX and EDI:ESI, which is what the parser took for GPAs.
+ */
+static inline int parameters_get_fast(struct hypercall_call *c)
+{
+	const uint64_t gprs[] = {c->input_gpa.addr, c->output_gpa.addr};
+
+	_Static_assert(sizeof(gprs) == HV_FAST_GPR_SIZE, "all of them");
+	memcpy(c->input, gprs, sizeof(gprs));
+	return c->input_size <= sizeof(gprs) ? 0 : parameters_get_xmm(c);
+}
 
 /*
  * Reads the input, and sees to it that the output can be written, the whole of it, before the call

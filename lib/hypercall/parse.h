@@ -10,20 +10,14 @@ static inline uint64_t hypercall_pair(uint64_t high, uint64_t low)
 	return high << 32 | (uint32_t)low;
 }
 
-/* The control word of the active VTL's call; looks the call up. 0 or the errno of the registers. */
-static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
+/* The control word of the active VTL's call, and which call it names. */
+static inline void hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp,
+				   const struct kvm_regs *regs, const struct kvm_sregs *sregs)
 {
-	struct kvm_regs *regs;
-	struct kvm_sregs *sregs;
-	unsigned vtl = vp->active_vtl;
-	int r = vtl_cpu_state(&vp->vtls[vtl].cpu, &regs, &sregs);
-
-	if (r)
-		return r;
 	c->vp = vp;
 	c->partition = vp->partition;
-	c->vtl = vtl;
-	c->caller = &vp->vtls[vtl];
+	c->vtl = vp->active_vtl;
+	c->caller = &vp->vtls[c->vtl];
 	c->mode64 = cpu_64bit(sregs);
 	c->control = c->mode64 ? regs->rcx : hypercall_pair(regs->rdx, regs->rax);
 	c->regs = regs;
@@ -31,7 +25,6 @@ static inline int hypercall_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
 	c->blocked = false;
 	c->info = hypercall_find(vp->partition->hypercall_rows,
 				 (uint16_t)(c->control & HV_CONTROL_CODE));
-	return 0;
 }
 
 /* A simple call with nothing but its code: as most are, and little to take apart. */

@@ -57,7 +57,7 @@ static int reset_vp(struct vsm_vcpu *vp)
 {
 	int r = 0;
 
-	vp->active_vtl = 0;
+	vcpu_activate(vp, 0);
 	vp->enabled_vtls = 1;
 	vp->nudged = false;
 	vp->system_event = (struct system_event){0};

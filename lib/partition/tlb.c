@@ -55,22 +55,24 @@ void tlb_unlocked(struct vsm_partition *p)
 {
 	p->tlb_unlocks++;
 	for (uint32_t i = 0; i < p->max_vps; i++)
-		if (p->vps[i] && vcpu_active(p->vps[i])->tlb_wait.waits)
+		if (p->vps[i] && vcpu_active(p->vps[i])->awaits_tlb)
 			partition_wake_vp(p->vps[i]);
 }
 
 void tlb_wait(struct vsm_vcpu *vp, uint64_t rip)
 {
-	vcpu_active(vp)->tlb_wait =
-		(struct tlb_wait){.waits = true, .rip = rip, .unlocks = vp->partition->tlb_unlocks};
+	struct vp_vtl *v = vcpu_active(vp);
+
+	v->awaits_tlb = true;
+	v->tlb_wait = (struct tlb_wait){.rip = rip, .unlocks = vp->partition->tlb_unlocks};
 }
 
 bool tlb_waiting(const struct vsm_vcpu *vp, uint64_t *rip)
 {
-	const struct tlb_wait *w = &vp->vtls[vp->active_vtl].tlb_wait;
+	const struct vp_vtl *v = &vp->vtls[vp->active_vtl];
 
-	*rip = w->rip;
-	return w->waits && w->unlocks == vp->partition->tlb_unlocks;
+	*rip = v->tlb_wait.rip;
+	return v->awaits_tlb && v->tlb_wait.unlocks == vp->partition->tlb_unlocks;
 }
 
 void tlb_mark(struct vsm_vcpu *vp, unsigned vtl)

@@ -90,7 +90,7 @@ static void add_vtl(struct text *t, struct vsm_vcpu *vp, unsigned vtl)
 	const struct state_word words[] = {
 		{v->halted, "halted"},
 		{v->suspended, "suspended"},
-		{v->tlb_wait.waits, "waits for a TLB lock"},
+		{v->awaits_tlb, "waits for a TLB lock"},
 		{v->entry_pending, "is to be entered"},
 		{v->stepping, "stepped"},
 		{v->cpu.unfinished, "in the middle of an instruction"},

@@ -54,15 +54,24 @@ static uint64_t period(const struct stimer *t)
 	return t->count < PERIOD_MIN ? PERIOD_MIN : t->count;
 }
 
+/* The only place where one is made to run: `timer_runs` is never false then. */
+static void run_until(struct vsm_vcpu *vp, unsigned vtl, unsigned index, uint64_t due_ns)
+{
+	vp->vtls[vtl].stimers[index].due_ns = due_ns;
+	vp->vtls[vtl].timer_runs = true;
+}
+
 /* Rounded so that it is not before t->due: the clock is read after reference time was. */
-static void set_due_ns(struct vsm_vcpu *vp, struct stimer *t, uint64_t now)
+static void run_until_due(struct vsm_vcpu *vp, unsigned vtl, unsigned index, uint64_t now)
 {
 	const struct kvm_host *h = vp->partition->host;
+	struct stimer *t = &vp->vtls[vtl].stimers[index];
 	uint64_t left = t->due > now ? t->due - now : 0;
 
-	t->due_ns = STIMER_NONE;
 	if (left < (STIMER_NONE - 1) / NS_PER_UNIT)
-		t->due_ns = add(h->ops->clock_ns(h), left * NS_PER_UNIT);
+		run_until(vp, vtl, index, add(h->ops->clock_ns(h), left * NS_PER_UNIT));
+	else
+		t->due_ns = STIMER_NONE;
 }
 
 /* Starts or stops the timer as its registers say. */
@@ -80,7 +89,7 @@ static int apply(struct vsm_vcpu *vp, unsigned vtl, unsigned index)
 		return r;
 	t->expiration = t->config & CONFIG_PERIODIC ? add(now, period(t)) : t->count;
 	t->due = t->expiration;
-	set_due_ns(vp, t, now);
+	run_until_due(vp, vtl, index, now);
 	return 0;
 }
 
@@ -134,13 +143,15 @@ int stimer_msr_read(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t 
 
 /* --- running --- */
 
-uint64_t stimer_deadline(const struct vsm_vcpu *vp, unsigned vtl)
+uint64_t stimer_deadline(struct vsm_vcpu *vp, unsigned vtl)
 {
+	struct vp_vtl *v = &vp->vtls[vtl];
 	uint64_t first = STIMER_NONE;
 
 	for (unsigned i = 0; i < STIMER_COUNT; i++)
-		if (vp->vtls[vtl].stimers[i].due_ns < first)
-			first = vp->vtls[vtl].stimers[i].due_ns;
+		if (v->stimers[i].due_ns < first)
+			first = v->stimers[i].due_ns;
+	v->timer_runs = first != STIMER_NONE;
 	return first;
 }
 
@@ -196,7 +207,7 @@ static void expire(struct vsm_vcpu *vp, unsigned vtl, unsigned index, uint64_t n
 	if (t->config & CONFIG_PERIODIC) {
 		skip = too_late(t, now);
 		next_period(t, now);
-		set_due_ns(vp, t, now);
+		run_until_due(vp, vtl, index, now);
 	} else {
 		/* "When a one-shot timer expires, it is automatically marked as disabled." */
 		t->config &= ~CONFIG_ENABLED;
@@ -208,13 +219,12 @@ static void expire(struct vsm_vcpu *vp, unsigned vtl, unsigned index, uint64_t n
 
 static void look_at(struct vsm_vcpu *vp, unsigned vtl, unsigned index, uint64_t now_ns)
 {
-	struct stimer *t = &vp->vtls[vtl].stimers[index];
 	uint64_t now;
 
 	if (ref_tsc_now(vp, vtl, &now))
-		t->due_ns = add(now_ns, RETRY_NS);
-	else if (now < t->due)
-		set_due_ns(vp, t, now);
+		run_until(vp, vtl, index, add(now_ns, RETRY_NS));
+	else if (now < vp->vtls[vtl].stimers[index].due)
+		run_until_due(vp, vtl, index, now);
 	else
 		expire(vp, vtl, index, now);
 }

@@ -28,8 +28,11 @@ void stimer_reset(struct stimer *timers);
 int stimer_msr_read(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t *value);
 int stimer_msr_write(struct vsm_vcpu *vp, unsigned vtl, uint32_t index, uint64_t value);
 
-/* When stimer_expire() next has something to do for this VTL, on CLOCK_MONOTONIC; STIMER_NONE. */
-uint64_t stimer_deadline(const struct vsm_vcpu *vp, unsigned vtl);
+/*
+ * When stimer_expire() next has something to do for this VTL, on CLOCK_MONOTONIC; STIMER_NONE, which
+ * the VTL's `timer_runs` then says too.
+ */
+uint64_t stimer_deadline(struct vsm_vcpu *vp, unsigned vtl);
 
 /* Signals what is due at now_ns in all VTLs of the VP. */
 void stimer_expire(struct vsm_vcpu *vp, uint64_t now_ns);

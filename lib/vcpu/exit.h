@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+struct vp_vtl;
 struct vsm_vcpu;
 struct vtl_cpu;
 struct hv_message;
@@ -23,7 +24,8 @@ int exit_handle(struct vsm_vcpu *vp);
 int exit_fault(struct vsm_vcpu *vp);
 
 /* One exit reason each. */
-int exit_hypercall(struct vsm_vcpu *vp); /* KVM_EXIT_IO on the hypercall port */
+/* KVM_EXIT_IO on the hypercall port; *v: the active VTL's. */
+int exit_hypercall(struct vsm_vcpu *vp, struct vp_vtl *v);
 int exit_io(struct vsm_vcpu *vp);
 int exit_rdmsr(struct vsm_vcpu *vp);
 int exit_wrmsr(struct vsm_vcpu *vp);

@@ -21,7 +21,6 @@
 
 struct caller {
 	struct vp_vtl *vtl;
-	struct vtl_cpu *cpu;
 	struct kvm_regs *regs;
 	struct kvm_sregs *sregs;
 	uint64_t rip; /* of the `out` */
@@ -48,7 +47,7 @@ static enum hypercall_entry find_entry(struct vsm_vcpu *vp, struct caller *c)
 static void set_rip(struct caller *c, uint64_t rip)
 {
 	c->regs->rip = rip;
-	vtl_cpu_dirty(c->cpu, CPU_REGS);
+	vtl_cpu_dirty(&c->vtl->cpu, CPU_REGS);
 }
 
 /* The exception belongs to the instruction: RIP stays at it. */
@@ -58,7 +57,7 @@ static int raise_ud(struct vsm_vcpu *vp, struct caller *c)
 		      "VP %u VTL%u: #UD for an illegal use of the hypercall port at RIP %#llx",
 		      vp->index, vp->active_vtl, (unsigned long long)c->rip);
 	set_rip(c, c->rip);
-	return vtl_cpu_inject(c->cpu, VECTOR_UD, -1);
+	return vtl_cpu_inject(&c->vtl->cpu, VECTOR_UD, -1);
 }
 
 /* An `out` from anywhere else. RIP is at it or past it, and it may be any of the encodings. */
@@ -129,14 +128,15 @@ static int no_result(struct vsm_vcpu *vp, struct caller *c, const struct hyperca
 static inline int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 {
 	struct hypercall_result result;
-	int r = hypercall_execute(vp, &result);
+	int r = hypercall_execute(vp, c->regs, c->sregs, &result);
 
 	if (r)
 		return r;
 	if (result.outcome != HYPERCALL_DONE && result.outcome != HYPERCALL_AGAIN)
 		return no_result(vp, c, &result);
 	vp->stats.hypercalls++;
-	vp->stats.hypercall_errors += result.status != HV_SUCCESS;
+	if (result.status != HV_SUCCESS)
+		vp->stats.hypercall_errors++;
 	set_rip(c, result.outcome == HYPERCALL_DONE ? c->rip + HYPERCALL_OUT_LENGTH : c->rip);
 	if (vp->partition->trace)
 		trace_hypercall(vp, &result);
@@ -145,11 +145,10 @@ static inline int do_hypercall(struct vsm_vcpu *vp, struct caller *c)
 	return EXIT_RESUME;
 }
 
-RUN_PATH int exit_hypercall(struct vsm_vcpu *vp)
+RUN_PATH int exit_hypercall(struct vsm_vcpu *vp, struct vp_vtl *v)
 {
-	struct vp_vtl *v = vcpu_active(vp);
-	struct caller c = {.vtl = v, .cpu = &v->cpu};
-	int r = vtl_cpu_state(c.cpu, &c.regs, &c.sregs);
+	struct caller c = {.vtl = v};
+	int r = vtl_cpu_state(&v->cpu, &c.regs, &c.sregs);
 	enum hypercall_entry entry;
 
 	if (r)
@@ -160,7 +159,7 @@ RUN_PATH int exit_hypercall(struct vsm_vcpu *vp)
 	 * here.
 	 */
 	if (entry == HYPERCALL_ENTRY_NONE || c.rip == c.regs->rip)
-		vtl_cpu_own_rip(c.cpu, c.regs);
+		vtl_cpu_own_rip(&v->cpu, c.regs);
 	switch (entry) {
 	case HYPERCALL_ENTRY_HYPERCALL:
 		return do_hypercall(vp, &c);

@@ -41,7 +41,7 @@ int exit_io(struct vsm_vcpu *vp)
 	unsigned setter;
 
 	if (run->io.port == vp->partition->hypercall_port)
-		return exit_hypercall(vp);
+		return exit_hypercall(vp, vcpu_active(vp));
 	io = (struct io_access){.in = run->io.direction == KVM_EXIT_IO_IN,
 				.size = run->io.size,
 				.port = run->io.port,

@@ -31,7 +31,7 @@ static void nudge_inside(struct vsm_partition *p, const struct space *space)
 	for (uint32_t i = 0; i < p->max_vps; i++) {
 		struct vsm_vcpu *other = p->vps[i];
 
-		if (other && other->inside && partition_space(p, other->active_vtl) == space)
+		if (other && other->inside && vcpu_active(other)->space == space)
 			partition_wake_vp(other);
 	}
 }
@@ -83,7 +83,7 @@ static struct vsm_vcpu *next_in_turn(struct vsm_partition *p, const struct space
 	for (uint32_t i = 0; p->turns_awaited && i < p->max_vps; i++) {
 		struct vsm_vcpu *vp = p->vps[i];
 
-		if (vp && vp->turn && partition_space(p, vp->active_vtl) == space &&
+		if (vp && vp->turn && vcpu_active(vp)->space == space &&
 		    (!next || vp->turn < next->turn))
 			next = vp;
 	}
@@ -220,7 +220,7 @@ void gate_forget(struct vsm_vcpu *vp)
 	if (!vp->turn)
 		return;
 	end_turn(vp);
-	wake_next(vp->partition, partition_space(vp->partition, vp->active_vtl));
+	wake_next(vp->partition, vcpu_active(vp)->space);
 }
 
 int gate_sleep(struct vsm_vcpu *vp, uint64_t until_ns)

@@ -126,8 +126,8 @@ bool interrupt_waiting(struct vsm_vcpu *vp)
 	struct vp_vtl *v = vcpu_active(vp);
 	uint64_t rip;
 
-	v->tlb_wait.waits = tlb_waiting(vp, &rip) && !disturbed(v, rip);
-	return v->tlb_wait.waits;
+	v->awaits_tlb = tlb_waiting(vp, &rip) && !disturbed(v, rip);
+	return v->awaits_tlb;
 }
 
 /* --- time --- */

@@ -23,21 +23,13 @@ static inline void interrupt_clear(struct vp_vtl *v)
 	v->cpu.run->request_interrupt_window = 0;
 }
 
-_Static_assert(STIMER_NONE == UINT64_MAX, "interrupt_vtl_busy() takes it for all ones");
-
 /*
  * 0: nothing of the VTL's waits. A halted VTL waits for something, and a waiting store wants to be
  * looked at.
  */
 static inline uint64_t interrupt_vtl_busy(const struct vp_vtl *v)
 {
-	uint64_t busy = v->entry_pending | v->halted | v->tlb_wait.waits | v->suspended |
-			v->store_waits | v->ahead;
-	uint64_t never = STIMER_NONE;
-
-	for (unsigned i = 0; i < STIMER_COUNT; i++)
-		never &= v->stimers[i].due_ns;
-	return busy | ~never | lapic_busy(&v->lapic);
+	return v->attend | lapic_busy(&v->lapic);
 }
 
 /*

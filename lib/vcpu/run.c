@@ -64,11 +64,10 @@ static SIDE_PATH int interrupted(struct vsm_vcpu *vp, bool finish)
 	return nudged || atomic_load(&vp->kicked) ? ENTER_AGAIN : -EINTR;
 }
 
-/* KVM_RUN of the active VTL, which the gate has let in. */
-static inline int run_guest(struct vsm_vcpu *vp, struct space *space, bool finish)
+/* KVM_RUN of *v, the active VTL, which the gate has let in. */
+static inline int run_guest(struct vsm_vcpu *vp, struct vp_vtl *v, struct space *space, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
-	struct vp_vtl *v = vcpu_active(vp);
 	struct vtl_cpu *cpu = &v->cpu;
 	int r;
 
@@ -86,11 +85,14 @@ static inline int run_guest(struct vsm_vcpu *vp, struct space *space, bool finis
 	return r == -EINTR ? interrupted(vp, finish) : r;
 }
 
-/* `finish`: only complete what the last exit left half-done. `deadline`: of the VP's timers. */
-static inline int enter_guest(struct vsm_vcpu *vp, uint64_t deadline, bool finish)
+/*
+ * *v: the active VTL's. `finish`: only complete what the last exit left half-done. `deadline`: of
+ * the VP's timers.
+ */
+static inline int enter_guest(struct vsm_vcpu *vp, struct vp_vtl *v, uint64_t deadline, bool finish)
 {
 	struct vsm_partition *p = vp->partition;
-	struct space *space = partition_space(p, vp->active_vtl);
+	struct space *space = v->space;
 	int r = deadline == KVM_NEVER ? 0 : event_arm(p, deadline);
 
 	if (!r)
@@ -101,7 +103,7 @@ static inline int enter_guest(struct vsm_vcpu *vp, uint64_t deadline, bool finis
 	if (r > 0)
 		r = step_end(vp);
 	else if (!r)
-		return run_guest(vp, space, finish);
+		return run_guest(vp, v, space, finish);
 	return r ? r : ENTER_AGAIN;
 }
 
@@ -131,21 +133,20 @@ static int before_guest(struct vsm_vcpu *vp)
 }
 
 /* exit_handle(); nearly every exit of many guests is found without asking its table. */
-static inline int handle_exit(struct vsm_vcpu *vp)
+static inline int handle_exit(struct vsm_vcpu *vp, struct vp_vtl *v)
 {
-	const struct vp_vtl *v = vcpu_active(vp);
 	const struct kvm_run *run = v->cpu.run;
 
 	if (run->exit_reason != KVM_EXIT_IO || v->stepping || vp->unexplained ||
 	    run->io.port != vp->partition->hypercall_port)
 		return exit_handle(vp);
-	return exit_hypercall(vp);
+	return exit_hypercall(vp, v);
 }
 
 /* What is half-done is finished before the registers are looked at, so that they are whole. */
 static int finish_instruction(struct vsm_vcpu *vp)
 {
-	int r = enter_guest(vp, vp->deadline, true);
+	int r = enter_guest(vp, vcpu_active(vp), vp->deadline, true);
 
 	if (r == ENTER_AGAIN)
 		return EXIT_RESUME;
@@ -217,6 +218,7 @@ static SIDE_PATH int attend(struct vsm_vcpu *vp)
 static int round_trip(struct vsm_vcpu *vp)
 {
 	uint64_t deadline = KVM_NEVER;
+	struct vp_vtl *v;
 	int r;
 
 	if (!interrupt_none(vp)) {
@@ -225,9 +227,10 @@ static int round_trip(struct vsm_vcpu *vp)
 			return r;
 		deadline = vp->deadline;
 	}
-	r = enter_guest(vp, deadline, false);
+	v = vcpu_active(vp);
+	r = enter_guest(vp, v, deadline, false);
 	if (r == 0)
-		return handle_exit(vp);
+		return handle_exit(vp, v);
 	if (r == ENTER_AGAIN)
 		return EXIT_RESUME;
 	return r == -EFAULT ? exit_fault(vp) : r;

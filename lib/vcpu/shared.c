@@ -116,20 +116,19 @@ static int move_xsave(struct vsm_vcpu *vp, struct vp_vtl *from, struct vp_vtl *t
 	return r;
 }
 
-RUN_PATH int shared_move(struct vsm_vcpu *vp, unsigned from, unsigned to)
+RUN_PATH int shared_move(struct vsm_vcpu *vp, struct vp_vtl *from, struct vp_vtl *to)
 {
 	const struct kvm_host *h = vp->partition->host;
-	struct vp_vtl *src = &vp->vtls[from], *dst = &vp->vtls[to];
-	int r = move_regs(&src->cpu, &dst->cpu);
+	int r = move_regs(&from->cpu, &to->cpu);
 
 	if (!r)
-		r = move_cr2(&src->cpu, &dst->cpu);
+		r = move_cr2(&from->cpu, &to->cpu);
 	if (!r)
-		r = move_debugregs(h, src, dst);
+		r = move_debugregs(h, from, to);
 	if (!r)
-		r = move_xcr0(h, src, dst);
+		r = move_xcr0(h, from, to);
 	if (!r)
-		r = move_xsave(vp, src, dst);
+		r = move_xsave(vp, from, to);
 	return r;
 }
 

@@ -41,16 +41,17 @@ struct hv_vp_vtl_control *switch_vtl_control(struct vp_vtl *v)
 /* Makes `to` the active VTL. Failing half-way leaves no VTL fit to run. */
 static RUN_PATH int switch_to(struct vsm_vcpu *vp, unsigned to)
 {
+	struct vp_vtl *v = &vp->vtls[to];
 	int r = step_end(vp);
 
 	if (!r)
-		r = shared_move(vp, vp->active_vtl, to);
+		r = shared_move(vp, vcpu_active(vp), v);
 	if (r)
 		return partition_die(vp->partition,
 				     "VP %u: moving shared state to VTL%u failed: %s", vp->index,
 				     to, strerrorname_np(-r));
-	vp->active_vtl = (uint8_t)to;
-	memset(vp->vtls[to].vina_irr, 0, sizeof(vp->vtls[to].vina_irr));
+	vcpu_activate(vp, to);
+	memset(v->vina_irr, 0, sizeof(v->vina_irr));
 	return 0;
 }
 

@@ -50,7 +50,8 @@ static void match_tsc(struct vsm_vcpu *vp, struct vtl_cpu *cpu)
 static int create_cpu(struct vsm_vcpu *vp, unsigned vtl, unsigned long id)
 {
 	struct vsm_partition *p = vp->partition;
-	int fd = p->host->ops->create_vcpu(p->host, partition_space(p, vtl)->vm_fd, id);
+	struct space *space = partition_space(p, vtl);
+	int fd = p->host->ops->create_vcpu(p->host, space->vm_fd, id);
 	int r;
 
 	if (fd < 0)
@@ -60,6 +61,7 @@ static int create_cpu(struct vsm_vcpu *vp, unsigned vtl, unsigned long id)
 		p->host->ops->close_fd(p->host, fd);
 		return r;
 	}
+	vp->vtls[vtl].space = space;
 	match_tsc(vp, &vp->vtls[vtl].cpu);
 	return 0;
 }
@@ -213,6 +215,7 @@ int vsm_vcpu_create(struct vsm_partition *partition, const struct vsm_vcpu_optio
 	vp->partition = partition;
 	vp->index = o.index;
 	vp->apic_id = o.apic_id;
+	vcpu_activate(vp, 0);
 	vp->enabled_vtls = 1;
 	vp->wake_fd = -1;
 	pthread_mutex_lock(&partition->lock);

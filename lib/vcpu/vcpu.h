@@ -24,16 +24,16 @@ struct page_step {
 	struct violation_page open[VIOLATION_PAGES];
 };
 
-/* A request that waits for a TLB lock to go: partition/tlb.c. */
+/* Where a request was made that waits for a TLB lock to go: partition/tlb.c. */
 struct tlb_wait {
-	bool waits;
 	uint64_t rip;	  /* of the `out` that makes it again */
 	uint64_t unlocks; /* the partition's when it found the lock */
 };
 
 /* State of a VP that each VTL has for itself. */
 struct vp_vtl {
-	struct vtl_cpu cpu; /* first: vtl/reset.c */
+	struct vtl_cpu cpu;  /* first: vtl/reset.c */
+	struct space *space; /* partition_space() */
 	struct stimer stimers[STIMER_COUNT];
 	struct lapic lapic;
 	struct overlay *assist_page;
@@ -45,13 +45,22 @@ struct vp_vtl {
 	struct tlb_wait tlb_wait;
 	uint64_t vina; /* HV_REGISTER_VSM_VINA */
 	uint64_t cr_intercept_control, cr_intercept_masks[3];
-	bool entry_pending; /* must be entered: a message or interrupt waits that a lower VTL may
-			       not hold up */
-	bool stepping;	    /* a legal access is being single-stepped */
-	bool suspended;	    /* HvRegisterExplicitSuspend */
-	bool ahead;	    /* an interrupt is queued in KVM: violation_ahead() */
-	bool store_waits;   /* vp_vtl_rare's `retired` is to be finished or shown again */
-	bool halted;	    /* behind a HLT, at halt_rip: interrupt.c */
+	bool stepping; /* a legal access is being single-stepped */
+	/* What makes the run loop look closer, whatever VTL is active: interrupt_vtl_busy(). */
+	union {
+		struct {
+			bool entry_pending; /* must be entered: a message or interrupt waits that a
+					       lower VTL may not hold up */
+			bool suspended;	    /* HvRegisterExplicitSuspend */
+			bool ahead;	    /* an interrupt is queued in KVM: violation_ahead() */
+			bool store_waits;   /* vp_vtl_rare's `retired` is to be finished or shown
+					       again */
+			bool halted;	    /* behind a HLT, at halt_rip: interrupt.c */
+			bool awaits_tlb;    /* tlb_wait */
+			bool timer_runs;    /* one of stimers may; stimer.c */
+		};
+		uint64_t attend; /* any of these */
+	};
 	uint64_t halt_rip;
 	uint32_t vina_irr[8]; /* vectors of this VTL that a higher one was notified of */
 	bool vina_asserted;   /* while there is no VP assist page to keep it */
@@ -103,10 +112,11 @@ struct vsm_vcpu {
 	struct vsm_partition *partition;
 	uint32_t index;
 	uint32_t apic_id;
-	_Atomic uint8_t active_vtl;
-	uint16_t enabled_vtls; /* bit per VTL */
-	uint64_t tsc_moved;    /* by the guest, since reference time was tied to the TSC */
-	uint64_t runtime;      /* HV_X64_MSR_VP_RUNTIME when it was last read */
+	_Atomic uint8_t active_vtl; /* vcpu_activate() */
+	struct vp_vtl *active;	    /* its part of `vtls` */
+	uint16_t enabled_vtls;	    /* bit per VTL */
+	uint64_t tsc_moved;	    /* by the guest, since reference time was tied to the TSC */
+	uint64_t runtime;	    /* HV_X64_MSR_VP_RUNTIME when it was last read */
 	struct system_event system_event;
 	const struct port *in_port; /* whose callback its thread is in */
 
@@ -147,12 +157,21 @@ struct vsm_vcpu {
 	struct hypercall_parameters parameters;
 };
 
+_Static_assert(offsetof(struct vp_vtl, timer_runs) <
+		       offsetof(struct vp_vtl, attend) + sizeof(uint64_t),
+	       "`attend` has all of them");
 _Static_assert(offsetof(struct vsm_vcpu, vtls[1].synic) <= VSM_PAGE_SIZE,
 	       "two VTLs' switches look at one page");
 
+static inline void vcpu_activate(struct vsm_vcpu *vp, unsigned vtl)
+{
+	vp->active_vtl = (uint8_t)vtl;
+	vp->active = &vp->vtls[vtl];
+}
+
 static inline struct vp_vtl *vcpu_active(struct vsm_vcpu *vp)
 {
-	return &vp->vtls[vp->active_vtl];
+	return vp->active;
 }
 
 static inline struct vp_vtl_rare *vcpu_rare(struct vsm_vcpu *vp)

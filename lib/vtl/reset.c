@@ -133,6 +133,7 @@ static void forget(struct vsm_vcpu *vp, unsigned vtl)
 	uint8_t maxphyaddr = v->lapic.maxphyaddr;
 	struct synic synic = v->synic;
 	void *xsave = v->xsave;
+	struct space *space = v->space;
 
 	/* A kick, which takes no lock, finds `cpu` whole. */
 	memset((uint8_t *)v + sizeof(v->cpu), 0, sizeof(*v) - sizeof(v->cpu));
@@ -141,6 +142,7 @@ static void forget(struct vsm_vcpu *vp, unsigned vtl)
 	v->synic = synic;
 	v->assist_page = assist_page;
 	v->xsave = xsave;
+	v->space = space;
 	v->lapic.maxphyaddr = maxphyaddr;
 	lapic_reset(&v->lapic, vp->apic_id, vp->index == 0, vtl > 0);
 	stimer_reset(v->stimers);

@@ -155,7 +155,7 @@ static int start_at(struct vsm_vcpu *vp, uint8_t vector)
 static void start(struct vsm_vcpu *vp)
 {
 	vp->started = true;
-	vp->active_vtl = (uint8_t)(31 - __builtin_clz(vp->enabled_vtls));
+	vcpu_activate(vp, 31 - (unsigned)__builtin_clz(vp->enabled_vtls));
 }
 
 /* KVM waits for SIPI itself, inside KVM_RUN. Which VTL goes first is the library's business. */

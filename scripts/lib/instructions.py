@@ -19,7 +19,7 @@ COUNT = 200
 OPERATIONS = {  # name: (the program's word for it, library entries and exits it stands for, target)
     'VTL switch': ('switches', 2, 1000),
     'Hypercall, invalid code': ('invalid', 1, 500),
-    'Hypercall, NotifyLongSpinWait (simple, fast)': ('simple', 1, None),
+    'Hypercall, NotifyLongSpinWait (simple, fast)': ('simple', 1, 500),
     'Hypercall, GetVpRegisters(VsmVpStatus) (rep)': ('registers', 1, None),
 }
 NAME = re.compile(r'\((\d+)\)(?: (.*))?')

@@ -159,7 +159,7 @@ static void enter_vtl1(struct machine *m, uint64_t rip)
 	if (!(m->p->enabled_vtls & 2))
 		assert_int_equal(vtl_enable_partition(m->p, 0, 1, 0), HV_SUCCESS);
 	assert_int_equal(vtl_enable_vp(m->vp, m->vp, 1, &c), HV_SUCCESS);
-	m->vp->active_vtl = 1;
+	vcpu_activate(m->vp, 1);
 	m->p->vtls[1].config = 0;
 }
 

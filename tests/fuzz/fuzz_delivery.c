@@ -633,7 +633,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	t = &targets[in.partition & 3];
 	if (!t->p)
 		start(t, in.partition & 3);
-	t->vp->active_vtl = in.vtl % VTLS;
+	vcpu_activate(t->vp, in.vtl % VTLS);
 	mode = in.mode % MODES;
 	put_template(t, mode);
 	set_registers(t, &in, mode);

@@ -77,7 +77,7 @@ static void enable_vtl1(struct target *t)
 
 	check(!vtl_enable_partition(t->p, 0, 1, 0));
 	check(!vtl_enable_vp(t->vps[0], t->vps[0], 1, &c));
-	t->vps[0]->active_vtl = 1;
+	vcpu_activate(t->vps[0], 1);
 	check(!vtl_enable_vp(t->vps[0], t->vps[1], 1, &c));
 }
 
@@ -236,7 +236,7 @@ static void call(struct target *t, const struct step *s, const uint8_t *bytes)
 
 	if (!(vp->enabled_vtls & 1u << vtl))
 		return;
-	vp->active_vtl = (uint8_t)vtl;
+	vcpu_activate(vp, vtl);
 	put_parameters(t, vp, s, bytes);
 	check(!vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs));
 	put_registers(regs, s, t->mem + INPUT_PAGE);
@@ -245,7 +245,7 @@ static void call(struct target *t, const struct step *s, const uint8_t *bytes)
 	if (s->flags & MODE32)
 		sregs->cs.l = 0;
 	before = *regs;
-	check(!hypercall_execute(vp, &result));
+	check(!hypercall_execute(vp, regs, sregs, &result));
 	check(!vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs));
 	check_outcome(t, &result, &before, regs);
 	if (s->flags & MODE32)

@@ -198,12 +198,15 @@ static void check_timers(struct target *t)
 
 	stimer_expire(t->vp, now);
 	for (unsigned vtl = 0; vtl < VTLS; vtl++) {
-		require(stimer_deadline(t->vp, vtl) > now);
-		for (unsigned i = 0; i < STIMER_COUNT; i++) {
-			const struct stimer *timer = &t->vp->vtls[vtl].stimers[i];
+		const struct vp_vtl *v = &t->vp->vtls[vtl];
 
-			require(timer->due_ns == STIMER_NONE || (timer->config & 1));
+		for (unsigned i = 0; i < STIMER_COUNT; i++) {
+			const struct stimer *timer = &v->stimers[i];
+
+			require(timer->due_ns == STIMER_NONE ||
+				((timer->config & 1) && v->timer_runs));
 		}
+		require(stimer_deadline(t->vp, vtl) > now);
 	}
 }
 

@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <string.h>
 #include "hv/hypercall.h"
-#include "hypercall/call.h"
+#include "hypercall/parse.h"
 #include "vcpu/vcpu.h"
 
 #define HC_MIB	  4
@@ -108,7 +108,7 @@ static inline void hc_enter(struct hc *h, unsigned vp, unsigned vtl)
 {
 	h->p->enabled_vtls |= (uint16_t)(1u << vtl);
 	h->vp[vp]->enabled_vtls |= (uint16_t)(1u << vtl);
-	h->vp[vp]->active_vtl = (uint8_t)vtl;
+	vcpu_activate(h->vp[vp], vtl);
 }
 
 /* Callers become 32-bit code. */
@@ -160,13 +160,34 @@ static inline uint64_t hc_get_result(struct hc *h, unsigned vp)
 	return r->rax;
 }
 
+/* As the run loop has it done. */
+static inline int hc_parse(struct hypercall_call *c, struct vsm_vcpu *vp)
+{
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs);
+
+	if (!r)
+		hypercall_parse(c, vp, regs, sregs);
+	return r;
+}
+
+static inline int hc_execute(struct vsm_vcpu *vp, struct hypercall_result *result)
+{
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_state(&vcpu_active(vp)->cpu, &regs, &sregs);
+
+	return r ? r : hypercall_execute(vp, regs, sregs, result);
+}
+
 /* Makes the call: the result value, which must be as h->result says. */
 static inline uint64_t hc_call(struct hc *h, unsigned vp, uint64_t control, uint64_t a, uint64_t b)
 {
 	uint64_t value;
 
 	hc_put(h, vp, control, a, b);
-	assert_int_equal(hypercall_execute(h->vp[vp], &h->result), 0);
+	assert_int_equal(hc_execute(h->vp[vp], &h->result), 0);
 	assert_int_equal(h->result.code, control & 0xffff);
 	value = hc_get_result(h, vp);
 	if (h->result.outcome == HYPERCALL_DONE) {

@@ -84,6 +84,7 @@ static inline void scene_start(struct scene *s, enum vsm_enforcement enforcement
 	fd = h->ops->create_vcpu(h, s->x.vm_fd, 0);
 	assert_true(fd >= 0);
 	s->vp.partition = &s->p;
+	vcpu_activate(&s->vp, 0);
 	s->vp.vtls[0].xsave = s->xsave;
 	assert_int_equal(vtl_cpu_init(&s->vp.vtls[0].cpu, h, fd,
 				      (size_t)h->ops->get_vcpu_mmap_size(h, s->x.dev_fd), true),

@@ -193,7 +193,7 @@ static void expect_moved(struct guest *g, unsigned from, unsigned to, bool moved
 	_Alignas(64) uint8_t images[2][4096];
 	uint64_t before = g->vp->stats.xsave_moved;
 
-	assert_int_equal(shared_move(g->vp, from, to), 0);
+	assert_int_equal(shared_move(g->vp, &g->vp->vtls[from], &g->vp->vtls[to]), 0);
 	get_image(g, from, images[0]);
 	get_image(g, to, images[1]);
 	assert_memory_equal(images[0], images[1], sizeof(images[0]));

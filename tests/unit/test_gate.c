@@ -65,7 +65,7 @@ static void closes_for_running(enum vsm_topology topology, enum vsm_enforcement 
 	assert_int_equal(pthread_create(&thread, NULL, run_other, &t), 0);
 	assert_true(fake_vcpu_wait_idle(t.g.x.fake, vsm_vcpu_fd(t.other, 0)));
 	assert_int_equal(secret_access(&t, 0), KVM_MAP_READ_WRITE);
-	t.g.vp->active_vtl = 1;
+	vcpu_activate(t.g.vp, 1);
 	fake_kvm_advance_clock(t.g.x.fake, 1000000); /* VP 1 has had its slice */
 	pthread_mutex_lock(&t.g.p->lock);
 	assert_int_equal(memory_limit(&t.g.p->memory, 1, 0, page, page + 1, 0), 0);
@@ -106,7 +106,7 @@ static void test_next_in_turn_learns_of_it(void **state)
 	smp_start_with(&s, 3, VSM_VCPU_STARTED,
 		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM});
 	smp_enable_vtl1(&s, 2);
-	s.vp[2]->active_vtl = 1;
+	vcpu_activate(s.vp[2], 1);
 	SMP_SCRIPT(&s, 0, 0, VMM_OUT, SPIN, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 0, SPIN, VMM_OUT);
 	SMP_SCRIPT(&s, 2, 1, VMM_OUT);
@@ -177,7 +177,7 @@ static void test_turn_given_up(void **state)
 						       .flags = SMP_EMULATES});
 	smp_enable_vtl1(&s, 1);
 	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
-	s.vp[1]->active_vtl = 1;
+	vcpu_activate(s.vp[1], 1);
 	smp_interrupts_on(&s, 0, 0);
 	SMP_SCRIPT(&s, 0, 0, SPIN);
 	SMP_SCRIPT(&s, 1, 1, {.kind = FAKE_CALL, .fn = close_idt, .ctx = &s}, VMM_OUT, VMM_OUT);
@@ -215,7 +215,7 @@ static void test_slice_follows_remap(void **state)
 	smp_start_with(&s, 2, VSM_VCPU_STARTED,
 		       &(struct vsm_partition_options){.topology = VSM_TOPOLOGY_SINGLE_VM});
 	smp_enable_vtl1(&s, 1);
-	s.vp[1]->active_vtl = 1;
+	vcpu_activate(s.vp[1], 1);
 	atomic_store(&s.region_hook, change_slowly);
 	space = partition_space(s.p, 0);
 	SMP_SCRIPT(&s, 0, 0, SPIN, VMM_OUT);

@@ -73,7 +73,7 @@ static void a_disabled_vtl_is_as_new(void **state)
 	hc_enter(&h, 0, 1);
 	hc_enter(&h, 1, 1);
 	hc_enter(&h, 0, 2);
-	h.vp[1]->active_vtl = 0;
+	vcpu_activate(h.vp[1], 0);
 	assert_int_equal(synthetic_write(h.vp[0], 1, HV_MSR_GUEST_OS_ID, 1), 0);
 	assert_int_equal(synthetic_write(h.vp[0], 1, HV_MSR_HYPERCALL, 0x20001), 0);
 	assert_int_equal(synthetic_write(h.vp[1], 1, HV_MSR_VP_ASSIST_PAGE, 0x21001), 0);

@@ -152,7 +152,7 @@ static void parse(struct hc *h, struct hypercall_call *c, struct hypercall_param
 		  uint64_t input, uint64_t output)
 {
 	hc_put(h, 0, hc_control(HV_CALL_GET_VP_REGISTERS, false, 1, 0), input, output);
-	assert_int_equal(hypercall_parse(c, h->vp[0]), 0);
+	assert_int_equal(hc_parse(c, h->vp[0]), 0);
 	assert_int_equal(hypercall_check(c), HV_SUCCESS);
 	c->input = parameters->input;
 	c->output = parameters->output;
@@ -234,7 +234,7 @@ static void expect_nothing(struct hc *h, unsigned reps, bool fast)
 	hc_put(h, 0, hc_control(HV_CALL_GET_VP_REGISTERS, fast, reps, 0),
 	       fast ? block[0] : HC_INPUT, fast ? block[1] : HC_OUTPUT);
 	leave_secrets(h);
-	assert_int_equal(hypercall_execute(h->vp[0], &h->result), 0);
+	assert_int_equal(hc_execute(h->vp[0], &h->result), 0);
 	assert_int_equal(h->result.status, HV_SUCCESS);
 	if (!fast) {
 		for (unsigned i = 0; i < 2 * reps; i++)

@@ -115,7 +115,7 @@ static void variable_header_only_where_allowed(void **state)
 	}
 
 	hc_put(&h, 0, hc_control(0x7fff, false, 2, 1) | one * 3, HC_INPUT, HC_OUTPUT);
-	assert_int_equal(hypercall_parse(&c, h.vp[0]), 0);
+	assert_int_equal(hc_parse(&c, h.vp[0]), 0);
 	c.input = parameters.input;
 	assert_null(c.info);
 	c.info = &info;
@@ -212,7 +212,7 @@ static void input_the_vtl_may_not_read_is_a_fault(void **state)
 			 0);
 	hc_put(&h, 0, control, HC_INPUT + 8, HC_OUTPUT);
 	before = *hc_regs(&h, 0);
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), 0);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), 0);
 	assert_int_equal(h.result.outcome, HYPERCALL_FAULT);
 	assert_int_equal(h.result.fault.gpa.addr, HC_INPUT + 8);
 	assert_int_equal(h.result.fault.access, MEM_READ);
@@ -354,7 +354,7 @@ static void fast_output_can_start_in_general_registers(void **state)
 	(void)state;
 	start(&h);
 	hc_put(&h, 0, hc_control(0x7fff, true, 4, 1), 0x11, 0x22);
-	assert_int_equal(hypercall_parse(&c, h.vp[0]), 0);
+	assert_int_equal(hc_parse(&c, h.vp[0]), 0);
 	c.output = parameters.output;
 	c.info = &info;
 	assert_int_equal(hypercall_check(&c), HV_SUCCESS);
@@ -528,21 +528,21 @@ static void switches_are_handed_back(void **state)
 	start(&h);
 	hc_put(&h, 0, HV_CALL_VTL_CALL, 0, 0);
 	hc_regs(&h, 0)->rax = 0;
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), 0);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), 0);
 	assert_int_equal(h.result.outcome, HYPERCALL_VTL_CALL);
 	assert_int_equal(h.result.control, 0);
 	hc_put(&h, 0, HV_CALL_VTL_RETURN, 0, 0);
 	hc_regs(&h, 0)->rax = 0x8000000000000001;
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), 0);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), 0);
 	assert_int_equal(h.result.outcome, HYPERCALL_VTL_RETURN);
 	assert_int_equal(h.result.control, UINT64_C(0x8000000000000001));
 	/* Whatever else is in the control word of something that has no parameters is an error. */
 	hc_put(&h, 0, hc_control(HV_CALL_VTL_CALL, false, 1, 0), 0, 0);
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), 0);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), 0);
 	assert_int_equal(h.result.outcome, HYPERCALL_UD);
 	hc_mode32(&h);
 	hc_put(&h, 0, HV_CALL_VTL_RETURN, 0xffffffff00000001, 0);
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), 0);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), 0);
 	assert_int_equal(h.result.outcome, HYPERCALL_VTL_RETURN);
 	assert_int_equal(h.result.control, 1);
 	hc_stop(&h);
@@ -558,13 +558,13 @@ static void kernel_errors_come_through(void **state)
 	start(&h);
 	vtl_cpu_forget(hc_cpu(&h, 0, 0));
 	fake_kvm_fail(h.x.fake, FAKE_OP_get_regs, 1, EIO);
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), -EIO);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), -EIO);
 	hc_put(&h, 0, hc_control(HV_CALL_GET_VP_REGISTERS, true, 1, 0), HC_SELF, HV_VP_INDEX_SELF);
 	fake_kvm_fail(h.x.fake, FAKE_OP_get_xsave, 1, ENOMEM);
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), -ENOMEM);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), -ENOMEM);
 	hc_put_xmm(&h, 0, 0, &(uint32_t[4]){HV_REGISTER_RIP}, 16);
 	fake_kvm_fail(h.x.fake, FAKE_OP_set_xsave, 1, EIO);
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), -EIO);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), -EIO);
 	hc_stop(&h);
 }
 

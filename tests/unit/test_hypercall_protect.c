@@ -305,7 +305,7 @@ static void a_page_that_stays_open_ends_the_partition(void **state)
 	hc_refuse_protect(&h, 1);
 	/* What the host lets through after that is not asked for any more. */
 	hc_stubborn.refusals = REVERT_CALLS;
-	assert_int_equal(hypercall_execute(h.vp[0], &h.result), -EIO);
+	assert_int_equal(hc_execute(h.vp[0], &h.result), -EIO);
 	assert_int_equal(hc_stubborn.refusals, 0);
 	hc_relent(&h);
 	assert_true(h.p->dead);

@@ -303,7 +303,7 @@ static void test_lower_waits(void **state)
 	smp_start(&s, 1);
 	smp_enable_vtl1(&s, 0);
 	smp_interrupts_on(&s, 0, 0);
-	s.vp[0]->active_vtl = 1;
+	vcpu_activate(s.vp[0], 1);
 	SMP_SCRIPT(&s, 0, 1, SPIN);
 	SMP_SCRIPT(&s, 0, 0, VMM_OUT);
 	smp_run(&s, 0);
@@ -335,7 +335,7 @@ static void vina_start(struct smp *s, uint64_t more)
 	smp_interrupts_on(s, 0, 1);
 	assert_int_equal(synthetic_write(s->vp[0], 1, 0x40000073, PAGE_ASSIST | 1), 0);
 	s->vp[0]->vtls[1].vina = VINA_VECTOR | HV_VINA_ENABLED | HV_VINA_AUTO_EOI | more;
-	s->vp[0]->active_vtl = 1;
+	vcpu_activate(s->vp[0], 1);
 }
 
 /* Once, whatever follows; after VTL1 cleared the state, for the next new interrupt. */
@@ -662,15 +662,14 @@ static void test_nothing_waits(void **state)
 
 		WAITS(v->entry_pending, true);
 		WAITS(v->halted, true);
-		WAITS(v->tlb_wait.waits, true);
+		WAITS(v->awaits_tlb, true);
 		WAITS(v->suspended, true);
 		WAITS(v->store_waits, true);
 		WAITS(v->ahead, true);
 		WAITS(v->lapic.events, LAPIC_EVENT_NMI);
 		WAITS(v->lapic.tsc_deadline, 1);
 		WAITS(v->lapic.expiry_ns, 1);
-		for (unsigned i = 0; i < STIMER_COUNT; i++)
-			WAITS(v->stimers[i].due_ns, 1);
+		WAITS(v->timer_runs, true);
 		for (unsigned i = 0; i < ARRAY_SIZE(v->lapic.irr); i++)
 			WAITS(v->lapic.irr[i], 1);
 	}

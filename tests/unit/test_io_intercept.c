@@ -212,9 +212,9 @@ static void which_ports(void **state)
 	assert_int_equal(setter(&g, false, 0x104, 1), 0);
 	assert_int_equal(setter(&g, true, 0x104, 1), 1);
 	/* Its own are nobody's; and a VP that does not have the VTL is not stopped. */
-	g.vp->active_vtl = 1;
+	vcpu_activate(g.vp, 1);
 	assert_int_equal(setter(&g, false, 0x100, 1), 0);
-	g.vp->active_vtl = 0;
+	vcpu_activate(g.vp, 0);
 	g.vp->enabled_vtls = 1;
 	assert_int_equal(setter(&g, false, 0x100, 1), 0);
 	g.vp->enabled_vtls = 3;

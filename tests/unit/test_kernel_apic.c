@@ -320,12 +320,12 @@ static void test_not_taken(void **state)
 	assert_true(waits(&s));
 	s.vp[0]->vtls[0].stepping = false;
 	/* While VTL1 runs nothing is delivered to VTL0. */
-	s.vp[0]->active_vtl = 1;
+	vcpu_activate(s.vp[0], 1);
 	assert_false(waits(&s));
 	assert_int_equal(kernel_apic_deliver(s.vp[0]), 0);
 	assert_int_equal(kernel_apic_attend(s.vp[0], 1000), 0);
 	assert_true(s.vp[0]->kernel_apic.look_ns == KVM_NEVER);
-	s.vp[0]->active_vtl = 0;
+	vcpu_activate(s.vp[0], 0);
 	assert_true(waits(&s));
 	/* An APIC that software has switched off loses it. */
 	apic(&s)->regs[PAGE_SPIV + 1] = 0;

@@ -142,7 +142,7 @@ static void others_are_carried_out(void **state)
 
 		start(&g, topologies[i]);
 		assert_int_equal(set_control(&g, READS | WRITES), HV_SUCCESS);
-		g.vp->active_vtl = 1;
+		vcpu_activate(g.vp, 1);
 		fake_vcpu_script(g.x.fake, fd(&g, 1), own, ARRAY_SIZE(own));
 		expect_vmm(&g, 1);
 		assert_int_equal(fake_vcpu_msr(g.x.fake, fd(&g, 1), MSR_LSTAR), 0x7000);
@@ -244,17 +244,18 @@ static unsigned install(struct guest *g, uint64_t partition, uint32_t access, ui
 {
 	struct hv_install_intercept in = {partition, access, type, parameter};
 	struct hypercall_result result = {0};
+	struct kvm_sregs *sregs;
 	struct kvm_regs *regs;
 
 	memcpy(g->x.mem + 0x40000, &in, sizeof(in));
-	assert_int_equal(vtl_cpu_regs(&vcpu_active(g->vp)->cpu, &regs), 0);
+	assert_int_equal(vtl_cpu_state(&vcpu_active(g->vp)->cpu, &regs, &sregs), 0);
 	/* A 32-bit caller: EDX:EAX, EBX:ECX. */
 	regs->rdx = 0;
 	regs->rax = HV_CALL_INSTALL_INTERCEPT;
 	regs->rbx = 0;
 	regs->rcx = 0x40000;
 	vtl_cpu_dirty(&vcpu_active(g->vp)->cpu, CPU_REGS);
-	assert_int_equal(hypercall_execute(g->vp, &result), 0);
+	assert_int_equal(hypercall_execute(g->vp, regs, sregs, &result), 0);
 	return result.status;
 }
 
@@ -266,7 +267,7 @@ static void installing(void **state)
 	(void)state;
 	start(&g, VSM_TOPOLOGY_VM_PER_VTL);
 	assert_int_equal(install(&g, self, 2, 1, MSR_KERNEL_GS), HV_ACCESS_DENIED);
-	g.vp->active_vtl = 1;
+	vcpu_activate(g.vp, 1);
 	assert_int_equal(install(&g, 5, 2, 1, MSR_KERNEL_GS), HV_INVALID_PARTITION_ID);
 	assert_int_equal(install(&g, self, 8, 1, MSR_KERNEL_GS), HV_INVALID_PARAMETER);
 	assert_int_equal(install(&g, self, 4, 1, MSR_KERNEL_GS), HV_INVALID_PARAMETER);

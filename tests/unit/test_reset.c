@@ -40,7 +40,7 @@ static void start(struct guest *g, size_t i, uint64_t config)
 		0);
 	assert_int_equal(register_set(g->vp, 1, 1, HV_REGISTER_CR_INTERCEPT_CONTROL, &control), 0);
 	g->p->vtls[1].config = config;
-	g->vp->active_vtl = 1;
+	vcpu_activate(g->vp, 1);
 	g->vp->vtls[1].entry_pending = true;
 	g->x.mem[PAGE_SECRET] = 42;
 }

@@ -31,7 +31,7 @@ static void start(enum vsm_topology topology, enum vsm_enforcement enforcement)
 		&s, 2, VSM_VCPU_STARTED,
 		&(struct vsm_partition_options){.topology = topology, .enforcement = enforcement});
 	smp_enable_vtl1(&s, 1);
-	s.vp[1]->active_vtl = 1;
+	vcpu_activate(s.vp[1], 1);
 	assert_int_equal(memory_limit_default(&s.p->memory, 1, PROT_ALL), 0);
 	atomic_store(&s.run_hook, watched_run);
 }

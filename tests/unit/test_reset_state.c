@@ -72,7 +72,7 @@ static void set_inside(struct hc *h, unsigned vp, unsigned vtl)
 	h->vp[vp]->rare[vtl].step.failed = true;
 	h->vp[vp]->rare[vtl].step.rip = 0x1000;
 	tlb_wait(h->vp[vp], 0x1000);
-	v->tlb_wait.waits = true;
+	v->awaits_tlb = true;
 	if (vtl)
 		tlb_inhibit(h->vp[vp], vtl, h->vp[1 - vp], 0);
 }
@@ -85,7 +85,7 @@ static void set_everything(struct hc *h)
 		assert_int_equal(vtl_enable_partition(h->p, vtl - 1, vtl, 0), 0);
 		for (unsigned vp = 0; vp < HC_VPS; vp++) {
 			assert_int_equal(vtl_enable_vp(h->vp[vp ? 0 : vp], h->vp[vp], vtl, &c), 0);
-			h->vp[vp]->active_vtl = (uint8_t)vtl;
+			vcpu_activate(h->vp[vp], vtl);
 		}
 	}
 	for (unsigned vp = 0; vp < HC_VPS; vp++)
@@ -134,6 +134,7 @@ static void same_vtl(const struct vsm_vcpu *used, const struct vsm_vcpu *new, un
 	memset(&y.cpu, 0, sizeof(y.cpu));
 	memset(&x.synic, 0, sizeof(x.synic));
 	memset(&y.synic, 0, sizeof(y.synic));
+	x.space = y.space = NULL;
 	x.assist_page = y.assist_page = NULL;
 	x.xsave = y.xsave = NULL;
 	assert_memory_equal(&x, &y, sizeof(x));

@@ -94,7 +94,7 @@ static void steps_in_turn(enum vsm_enforcement enforcement)
 {
 	start(0, VSM_TOPOLOGY_SINGLE_VM, enforcement);
 	smp_enable_vtl1(&s, 1);
-	s.vp[1]->active_vtl = 1;
+	vcpu_activate(s.vp[1], 1);
 	atomic_store(&s.run_hook, end_slice);
 	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = let_wait}, STORE, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 1, VMM_OUT);

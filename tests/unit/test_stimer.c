@@ -125,8 +125,12 @@ static void test_enabling(void **state)
 		}
 		assert_int_equal(rd(&g, VTL, CONFIG(2)), rows[i].config_after);
 		assert_int_equal(rd(&g, VTL, COUNT(2)), rows[i].count);
+		if (rows[i].armed)
+			assert_true(g.vp->vtls[VTL].timer_runs);
 		assert_int_equal(stimer_deadline(g.vp, VTL) != STIMER_NONE, rows[i].armed);
 		assert_int_equal(stimer_deadline(g.vp, 0), STIMER_NONE);
+		assert_int_equal(g.vp->vtls[VTL].timer_runs, rows[i].armed);
+		assert_false(g.vp->vtls[0].timer_runs);
 		assert_int_equal(rd(&g, VTL, CONFIG(1)), 0);
 		assert_int_equal(rd(&g, 0, CONFIG(2)), 0);
 		guest_stop(&g);
@@ -157,6 +161,7 @@ static void test_one_shot(void **state)
 	assert_int_equal(rd(&g, VTL, CONFIG(1)), TO_SINT);
 	assert_int_equal(rd(&g, VTL, COUNT(1)), at);
 	assert_int_equal(stimer_deadline(g.vp, VTL), STIMER_NONE);
+	assert_false(g.vp->vtls[VTL].timer_runs);
 	guest_stop(&g);
 }
 

@@ -140,7 +140,7 @@ static void a_higher_vtl_is_entered_meanwhile(void **state)
 	assert_int_equal(hypercalls(&g), 1);
 	fake_kvm_forgive(g.x.fake);
 	lapic_ack(&g.vp->vtls[1].lapic);
-	g.vp->active_vtl = 0;
+	vcpu_activate(g.vp, 0);
 	tlb_release(g.vp, 1);
 	assert_int_equal((int)(intptr_t)run_vp(&g), 0);
 	guest_stop(&g);
@@ -171,7 +171,7 @@ static void an_interrupt_is_taken_meanwhile(void **state)
 	tlb_release(g.vp, 1);
 	pthread_mutex_unlock(&g.p->lock);
 	assert_int_equal(result(thread), 0);
-	assert_false(g.vp->vtls[0].tlb_wait.waits);
+	assert_false(g.vp->vtls[0].awaits_tlb);
 	guest_stop(&g);
 }
 

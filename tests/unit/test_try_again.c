@@ -434,7 +434,7 @@ static void others_go_on(enum vsm_topology topology, unsigned vtl)
 	SMP_SCRIPT(&s, 0, 0, VMM_OUT);
 	if (vtl) {
 		smp_enable_vtl1(&s, 1);
-		s.vp[1]->active_vtl = 1;
+		vcpu_activate(s.vp[1], 1);
 	}
 	SMP_SCRIPT(&s, 1, vtl, VMM_OUT);
 	smp_run(&s, 1);

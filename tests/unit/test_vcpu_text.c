@@ -70,7 +70,7 @@ static void test_running(void **state)
 	(void)state;
 	smp_start(&s, 1);
 	smp_enable_vtl1(&s, 0);
-	s.vp[0]->active_vtl = 1;
+	vcpu_activate(s.vp[0], 1);
 	SMP_SCRIPT(&s, 0, 1, SPIN);
 	smp_run(&s, 0);
 	smp_wait_spinning(&s, 0, 1);
