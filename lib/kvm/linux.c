@@ -23,6 +23,7 @@ static const struct kvm_ops linux_ops = {
 	.set_regs = linux_set_regs,
 	.get_sregs = linux_get_sregs,
 	.set_sregs = linux_set_sregs,
+	.set_sregs2 = linux_set_sregs2,
 	.get_xsave = linux_get_xsave,
 	.set_xsave = linux_set_xsave,
 	.get_xcrs = linux_get_xcrs,

@@ -84,6 +84,7 @@ int linux_get_regs(const struct kvm_host *h, int vcpu_fd, struct kvm_regs *regs)
 int linux_set_regs(const struct kvm_host *h, int vcpu_fd, const struct kvm_regs *regs);
 int linux_get_sregs(const struct kvm_host *h, int vcpu_fd, struct kvm_sregs *sregs);
 int linux_set_sregs(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs *sregs);
+int linux_set_sregs2(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs2 *sregs);
 int linux_get_xsave(const struct kvm_host *h, int vcpu_fd, void *image, size_t size);
 int linux_set_xsave(const struct kvm_host *h, int vcpu_fd, const void *image);
 int linux_get_xcrs(const struct kvm_host *h, int vcpu_fd, struct kvm_xcrs *xcrs);

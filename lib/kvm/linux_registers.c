@@ -23,6 +23,11 @@ int linux_set_sregs(LINUX_HOST, int vcpu_fd, const struct kvm_sregs *sregs)
 	return LINUX_IOCTL(vcpu_fd, KVM_SET_SREGS, sregs);
 }
 
+int linux_set_sregs2(LINUX_HOST, int vcpu_fd, const struct kvm_sregs2 *sregs)
+{
+	return LINUX_IOCTL(vcpu_fd, KVM_SET_SREGS2, sregs);
+}
+
 /* KVM_GET_XSAVE2 writes as much as KVM_CAP_XSAVE2 says; the older ioctl always 4 KiB. Both
  * numbers carry the older one's size. */
 RUN_PATH int linux_get_xsave(LINUX_HOST, int vcpu_fd, void *image, size_t size)

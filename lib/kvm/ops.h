@@ -64,6 +64,7 @@ struct kvm_ops {
 	int (*set_regs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_regs *regs);
 	int (*get_sregs)(const struct kvm_host *h, int vcpu_fd, struct kvm_sregs *sregs);
 	int (*set_sregs)(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs *sregs);
+	int (*set_sregs2)(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs2 *sregs);
 	/* The buffer holds `size` bytes: the VM's KVM_CAP_XSAVE2 value, or sizeof(struct
 	 * kvm_xsave). */
 	int (*get_xsave)(const struct kvm_host *h, int vcpu_fd, void *image, size_t size);

@@ -23,7 +23,8 @@ static int run_all(void)
 	       run_group("protection", protection_tests, protection_test_count) +
 	       run_group("events", event_tests, event_test_count) +
 	       run_group("reset", reset_tests, reset_test_count) +
-	       run_group("states", state_tests, state_test_count);
+	       run_group("states", state_tests, state_test_count) +
+	       run_group("pae", pae_tests, pae_test_count);
 }
 
 /* The contract leaves room where hosts differ: every kind of host the fake can be. */

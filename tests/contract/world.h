@@ -64,8 +64,8 @@ void world_check_out(struct world *w, uint16_t port);
 
 /* What the files of tests offer main(). */
 extern const struct CMUnitTest memslot_tests[], register_tests[], exit_tests[], protection_tests[],
-	event_tests[], reset_tests[], state_tests[];
+	event_tests[], reset_tests[], state_tests[], pae_tests[];
 extern const size_t memslot_test_count, register_test_count, exit_test_count, protection_test_count,
-	event_test_count, reset_test_count, state_test_count;
+	event_test_count, reset_test_count, state_test_count, pae_test_count;
 
 #endif

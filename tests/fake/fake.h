@@ -174,6 +174,7 @@ struct vcpu {
 	bool has_lapic;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	uint64_t pdptes[4]; /* as loaded with CR3, for PAE paging */
 	struct kvm_debugregs dr;
 	struct kvm_vcpu_events events;
 	struct kvm_mp_state mp;
@@ -358,6 +359,9 @@ int access_step(struct vcpu *v);
 #define ACCESS_DONE 2
 int access_fetch(struct vcpu *v, uint64_t gva, size_t len);
 int access_complete(struct vcpu *v, struct pending *p);
+bool access_pae_paging(const struct kvm_sregs *sregs);
+/* load_pdptrs(): what cannot be read, or is no such entry, leaves those from before. */
+void access_load_pdptes(struct vcpu *v);
 
 #define FAKE_OP_DECLARE(name) extern __typeof__(*fake_ops.name) op_##name;
 FAKE_OPS(FAKE_OP_DECLARE)

@@ -23,6 +23,29 @@ enum access {
 	ACCESS_FETCH
 };
 
+/* --- PAE's page-directory-pointer entries --- */
+
+#define PDPTE_RESERVED (PTE_NX | 0x1e6)
+
+bool access_pae_paging(const struct kvm_sregs *sregs)
+{
+	return sregs->cr0 & CR0_PG && sregs->cr4 & CR4_PAE && !(sregs->efer & EFER_LMA);
+}
+
+void access_load_pdptes(struct vcpu *v)
+{
+	uint64_t gpa = v->sregs.cr3 & 0xffffffe0, entries[4];
+	struct slot_page page = slot_page(v->f, v->vm, gpa);
+
+	if (!page.present || page.prot < KVM_MAP_READ ||
+	    !map_copy(v->f, page.host, entries, sizeof(entries), false))
+		return;
+	for (unsigned i = 0; i < 4; i++)
+		if (entries[i] & PTE_PRESENT && entries[i] & PDPTE_RESERVED)
+			return;
+	memcpy(v->pdptes, entries, sizeof(v->pdptes));
+}
+
 /* --- the walk of the guest's page tables --- */
 
 struct walk {
@@ -77,12 +100,12 @@ static int walk_read(struct vcpu *v, struct walk *w, uint64_t gpa, uint64_t *pte
 	return *pte & PTE_PRESENT ? 0 : walk_page_fault(w, false);
 }
 
-/* 4-level long mode. Permissions are those of all levels together. */
-static int walk_long_mode(struct vcpu *v, struct walk *w)
+/* From `table` of `level` (3: PML4) down. Permissions are those of all levels together. */
+static int walk_tables(struct vcpu *v, struct walk *w, uint64_t table, unsigned level)
 {
-	uint64_t table = v->sregs.cr3 & PTE_ADDRESS, gpas[4], ptes[4];
-	uint64_t rights = PTE_WRITABLE | PTE_USER;
-	unsigned level = 3, shift;
+	const unsigned top = level;
+	uint64_t rights = PTE_WRITABLE | PTE_USER, gpas[4], ptes[4];
+	unsigned shift;
 	int ret;
 
 	for (;; level--) {
@@ -99,7 +122,7 @@ static int walk_long_mode(struct vcpu *v, struct walk *w)
 	}
 	if (!walk_permits(v, w, rights))
 		return walk_page_fault(w, true);
-	for (unsigned i = 4; i-- > level;) {
+	for (unsigned i = top + 1; i-- > level;) {
 		uint64_t dirty = i == level && w->access == ACCESS_WRITE ? PTE_DIRTY : 0;
 
 		ret = walk_mark(v, gpas[i], ptes[i], PTE_ACCESSED | dirty);
@@ -110,6 +133,15 @@ static int walk_long_mode(struct vcpu *v, struct walk *w)
 	return 0;
 }
 
+/* The first level was read ahead. */
+static int walk_pae(struct vcpu *v, struct walk *w)
+{
+	uint64_t entry = v->pdptes[w->gva >> 30 & 3];
+
+	return entry & PTE_PRESENT ? walk_tables(v, w, entry & PTE_ADDRESS, 1)
+				   : walk_page_fault(w, false);
+}
+
 static int walk(struct vcpu *v, struct walk *w)
 {
 	w->user = v->sregs.ss.dpl == 3;
@@ -118,7 +150,9 @@ static int walk(struct vcpu *v, struct walk *w)
 		return 0;
 	}
 	if (v->sregs.efer & EFER_LMA && v->sregs.cr4 & CR4_PAE && !(v->sregs.cr4 & 1u << 12))
-		return walk_long_mode(v, w);
+		return walk_tables(v, w, v->sregs.cr3 & PTE_ADDRESS, 3);
+	if (access_pae_paging(&v->sregs))
+		return walk_pae(v, w);
 	fake_error(v->f, "vCPU %lu: this paging mode is not modelled", v->id);
 	return -ENOSYS;
 }

@@ -52,6 +52,7 @@ static const struct cap default_caps[] = {
 	{KVM_CAP_X86_MSR_FILTER, 1},
 	{KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1},
 	{KVM_CAP_XSAVE2, 4096},
+	{KVM_CAP_SREGS2, 1},
 	{KVM_CAP_VM_TSC_CONTROL, 1},
 	{KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1},
 };

@@ -71,6 +71,7 @@ void fake_kvm_forgive(struct fake_kvm *f);
  *   KVM_CAP_READONLY_MEM, KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_X86_MSR_FILTER,
  *   KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_EXCEPTION_PAYLOAD,
  *   KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_XCRS,
+ *   KVM_CAP_SREGS2,
  *   KVM_CAP_TSC_CONTROL    0: the feature is refused as by a kernel without it
  */
 void fake_kvm_set_cap(struct fake_kvm *f, long cap, int value);
@@ -131,6 +132,7 @@ void fake_kvm_advance_clock(struct fake_kvm *f, uint64_t ns);
 	X(set_regs)            \
 	X(get_sregs)           \
 	X(set_sregs)           \
+	X(set_sregs2)          \
 	X(get_xsave)           \
 	X(set_xsave)           \
 	X(get_xcrs)            \
@@ -256,6 +258,11 @@ uint64_t fake_vcpu_msr(struct fake_kvm *f, int vcpu_fd, uint32_t index);
 
 /* Sets up 64-bit mode, CPL 0: paging with cr3, flat segments, IF clear, and this RIP and RSP. */
 void fake_vcpu_long_mode(struct fake_kvm *f, int vcpu_fd, uint64_t cr3, uint64_t rip, uint64_t rsp);
+/*
+ * 32-bit mode with PAE paging, CPL 0; the entries CR3 points to are loaded at the next
+ * KVM_SET_SREGS or its like.
+ */
+void fake_vcpu_pae_mode(struct fake_kvm *f, int vcpu_fd, uint64_t cr3, uint64_t rip, uint64_t rsp);
 /* Flat 32-bit protected mode without paging, CPL 0: GVA = GPA, which most tests want. */
 void fake_vcpu_flat_mode(struct fake_kvm *f, int vcpu_fd, uint64_t rip, uint64_t rsp);
 
@@ -374,8 +381,8 @@ struct fake_effect {
  * then puts RIP back for the guest to repeat them, a script has them twice (a program just comes
  * by again).
  *
- * Memory steps go through the vCPU's paging (long mode with 4 levels, or none), its VM's slots and
- * the protections of the host mapping, in that order and byte by byte of a page crossing:
+ * Memory steps go through the vCPU's paging (long mode with 4 levels, PAE, or none), its VM's slots
+ * and the protections of the host mapping, in that order and byte by byte of a page crossing:
  *   - allowed: done, at once;
  *   - slot, host page closed to the access: KVM_RUN returns -EFAULT, state as before (or, with
  *     FAKE_EMULATES, as without a slot);

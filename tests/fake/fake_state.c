@@ -130,7 +130,7 @@ static void state_set_bitmap(struct vcpu *v, const struct kvm_sregs *sregs)
 		}
 }
 
-int state_set_sregs(struct vcpu *v, const struct kvm_sregs *sregs)
+static int state_set_sregs_common(struct vcpu *v, const struct kvm_sregs *sregs)
 {
 	uint64_t cr8;
 
@@ -139,7 +139,39 @@ int state_set_sregs(struct vcpu *v, const struct kvm_sregs *sregs)
 	cr8 = sregs->cr8 > 15 ? v->sregs.cr8 : sregs->cr8; /* kvm_set_cr8() refuses, unheard */
 	v->sregs = *sregs;
 	v->sregs.cr8 = cr8;
+	return 0;
+}
+
+int state_set_sregs(struct vcpu *v, const struct kvm_sregs *sregs)
+{
+	int ret = state_set_sregs_common(v, sregs);
+
+	if (ret)
+		return ret;
+	if (access_pae_paging(sregs))
+		access_load_pdptes(v);
 	state_set_bitmap(v, sregs);
+	return 0;
+}
+
+/* __set_sregs2() */
+static int state_set_sregs2(struct vcpu *v, const struct kvm_sregs2 *sregs2)
+{
+	struct kvm_sregs sregs = {0};
+	int ret;
+
+	memcpy(&sregs, sregs2, offsetof(struct kvm_sregs2, flags));
+	if (sregs2->flags & ~(uint64_t)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if (sregs2->flags && !access_pae_paging(&sregs))
+		return -EINVAL;
+	ret = state_set_sregs_common(v, &sregs);
+	if (ret)
+		return ret;
+	if (sregs2->flags)
+		memcpy(v->pdptes, sregs2->pdptrs, sizeof(v->pdptes));
+	else if (access_pae_paging(&sregs))
+		access_load_pdptes(v);
 	return 0;
 }
 
@@ -161,6 +193,17 @@ int op_set_sregs(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs *
 	int ret = vcpu_enter(h, FAKE_OP_set_sregs, vcpu_fd, &f, &v);
 
 	return fake_leave(f, ret ? ret : state_set_sregs(v, sregs));
+}
+
+int op_set_sregs2(const struct kvm_host *h, int vcpu_fd, const struct kvm_sregs2 *sregs)
+{
+	struct fake_kvm *f;
+	struct vcpu *v;
+	int ret = vcpu_enter(h, FAKE_OP_set_sregs2, vcpu_fd, &f, &v);
+
+	if (!ret && !fake_cap(f, KVM_CAP_SREGS2))
+		ret = -EINVAL;
+	return fake_leave(f, ret ? ret : state_set_sregs2(v, sregs));
 }
 
 /* --- events --- */

@@ -473,20 +473,31 @@ void fake_vcpu_flat_mode(struct fake_kvm *f, int vcpu_fd, uint64_t rip, uint64_t
 	pthread_mutex_unlock(&f->lock);
 }
 
-void fake_vcpu_long_mode(struct fake_kvm *f, int vcpu_fd, uint64_t cr3, uint64_t rip, uint64_t rsp)
+static void enter_paging(struct fake_kvm *f, int vcpu_fd, uint64_t cr3, bool long_mode)
 {
 	struct vcpu *v;
 
-	fake_vcpu_flat_mode(f, vcpu_fd, rip, rsp);
 	pthread_mutex_lock(&f->lock);
 	v = vcpu_of(f, vcpu_fd);
 	if (v) {
-		v->sregs.cs.l = 1;
-		v->sregs.cs.db = 0;
+		v->sregs.cs.l = long_mode;
+		v->sregs.cs.db = !long_mode;
 		v->sregs.cr0 |= CR0_PG;
 		v->sregs.cr3 = cr3;
 		v->sregs.cr4 = CR4_PAE;
-		v->sregs.efer = EFER_LME | EFER_LMA;
+		v->sregs.efer = long_mode ? EFER_LME | EFER_LMA : 0;
 	}
 	pthread_mutex_unlock(&f->lock);
+}
+
+void fake_vcpu_pae_mode(struct fake_kvm *f, int vcpu_fd, uint64_t cr3, uint64_t rip, uint64_t rsp)
+{
+	fake_vcpu_flat_mode(f, vcpu_fd, rip, rsp);
+	enter_paging(f, vcpu_fd, cr3, false);
+}
+
+void fake_vcpu_long_mode(struct fake_kvm *f, int vcpu_fd, uint64_t cr3, uint64_t rip, uint64_t rsp)
+{
+	fake_vcpu_flat_mode(f, vcpu_fd, rip, rsp);
+	enter_paging(f, vcpu_fd, cr3, true);
 }
