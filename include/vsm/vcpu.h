@@ -83,6 +83,12 @@ VSM_API int vsm_vcpu_reset(struct vsm_vcpu *vcpu);
  * KVM_RUN on it and closing it are not allowed. With the strict execute policy
  * KVM_SET_GUEST_DEBUG is the library's too: what the VMM sets is lost at the next step.
  *
+ * With PAE paging (32-bit) the four page-directory-pointer entries are loaded from the VTL's memory
+ * by the next vsm_vcpu_run(), also in place of what KVM_SET_SREGS2 gave, if the vCPU used such
+ * paging when that last returned, or has not run since vsm_vcpu_create() or a reset. A VMM that
+ * brings a vCPU into it from another mode at any other time has them from what KVM shows then,
+ * which may be another VTL's.
+ *
  * -EINVAL no such VTL
  */
 VSM_API int vsm_vcpu_fd(const struct vsm_vcpu *vcpu, unsigned vtl);

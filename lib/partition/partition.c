@@ -137,6 +137,7 @@ static int learn_host(struct vsm_partition *p, const struct vsm_partition_option
 	if (!p->sync_regs)
 		partition_log(p, VSM_LOG_WARNING,
 			      "no KVM_CAP_SYNC_REGS: each exit costs two ioctls more");
+	p->sregs2 = h->ops->check_extension(h, o->vm_fd, KVM_CAP_SREGS2) > 0;
 	if (vps > 0 && o->max_vps > (uint32_t)vps)
 		return -EINVAL;
 	p->emulated = h->ops->emulates(h) > 0;

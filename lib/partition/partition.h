@@ -51,7 +51,7 @@ struct vsm_partition {
 
 	size_t run_size; /* of a kvm_run mapping */
 	struct xsave_layout xsave;
-	bool sync_regs;
+	bool sync_regs, sregs2;
 	bool kernel_irqchip; /* VTL0 has KVM's in-kernel LAPIC */
 	uint32_t tsc_khz;    /* of every vCPU; 0: unknown, the guest then gets no TSC page */
 

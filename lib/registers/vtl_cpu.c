@@ -16,7 +16,7 @@ _Static_assert(CPU_REGS == KVM_SYNC_X86_REGS && CPU_SREGS == KVM_SYNC_X86_SREGS,
 #define COMPLETE_EXITS 64
 
 int vtl_cpu_init(struct vtl_cpu *cpu, const struct kvm_host *host, int fd, size_t run_size,
-		 bool sync_regs)
+		 bool sync_regs, bool sregs2)
 {
 	struct kvm_run *run;
 	int r = host->ops->map_vcpu(host, fd, run_size, &run);
@@ -30,6 +30,8 @@ int vtl_cpu_init(struct vtl_cpu *cpu, const struct kvm_host *host, int fd, size_
 	cpu->run_size = run_size;
 	cpu->sync_groups = sync_regs ? SYNC_GROUPS : 0;
 	cpu->groups = sync_regs ? &run->s.regs : &cpu->copy;
+	cpu->sregs2 = sregs2;
+	cpu->pdptes_due = true;
 	if (sync_regs)
 		run->kvm_valid_regs = SYNC_GROUPS;
 	return 0;
@@ -127,12 +129,16 @@ static int cpu_write_dirty(struct vtl_cpu *cpu, unsigned groups)
 
 int vtl_cpu_flush(struct vtl_cpu *cpu)
 {
+	if (cpu->dirty & CPU_SREGS)
+		vtl_cpu_reload_pdptes(cpu);
 	return cpu->dirty ? cpu_write_dirty(cpu, CPU_GROUPS) : 0;
 }
 
 void vtl_cpu_forget(struct vtl_cpu *cpu)
 {
 	cpu->valid &= cpu->dirty;
+	/* It may have set special registers: vsm/vcpu.h says when with PAE paging. */
+	cpu->pdptes_due |= cpu_pae_paging(&cpu->groups->sregs);
 }
 
 /* immediate_exit as set here; a kick writes 1. KVM takes any value but 0. */
@@ -216,6 +222,32 @@ static int cpu_drop_translations(struct vtl_cpu *cpu)
 	return r;
 }
 
+_Static_assert(offsetof(struct kvm_sregs2, flags) == offsetof(struct kvm_sregs, interrupt_bitmap),
+	       "both begin alike");
+
+/*
+ * With the registers of the entry that follows, KVM loads the pointers from the memory it shows
+ * now. Where it cannot, it keeps those it has and says nothing (kernel: __set_sregs_common()): so
+ * it has none.
+ */
+static int cpu_load_pdptes(struct vtl_cpu *cpu)
+{
+	struct kvm_sregs2 none = {.flags = 0};
+	struct kvm_sregs *sregs;
+	int r = vtl_cpu_sregs(cpu, &sregs);
+
+	if (!r && cpu_pae_paging(sregs)) {
+		vtl_cpu_dirty(cpu, CPU_SREGS);
+		memcpy(&none, sregs, offsetof(struct kvm_sregs2, flags));
+		none.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+		if (cpu->sregs2)
+			r = cpu->host->ops->set_sregs2(cpu->host, cpu->fd, &none);
+	}
+	if (!r)
+		cpu->pdptes_due = false;
+	return r;
+}
+
 /*
  * KVM_SET_REGS, and its form in kvm_run, drops a queued exception (kernel: __set_regs()). With both
  * to be written, nothing may follow the events.
@@ -224,6 +256,8 @@ int vtl_cpu_settle(struct vtl_cpu *cpu)
 {
 	int r = cpu->rip_owned ? cpu_settle_rip(cpu) : 0;
 
+	if (!r && cpu->pdptes_due)
+		r = cpu_load_pdptes(cpu);
 	if (!r && atomic_exchange(&cpu->flush_tlb, false)) {
 		r = cpu_drop_translations(cpu);
 		if (r)

@@ -31,6 +31,8 @@ struct vtl_cpu {
 	bool unfinished; /* the last exit left an instruction half-done: the next run completes it */
 	bool rip_owned;	 /* vtl_cpu_own_rip() */
 	_Atomic bool flush_tlb; /* vtl_cpu_flush_tlb() */
+	bool sregs2;		/* the host has KVM_SET_SREGS2 */
+	bool pdptes_due;	/* vtl_cpu_reload_pdptes() */
 	uint64_t pio_rip;
 	uint8_t valid; /* CPU_*: the copy is what the vCPU has, or will have once it is written */
 	uint8_t dirty; /* CPU_*: the copy must go to the vCPU before it runs */
@@ -40,7 +42,7 @@ struct vtl_cpu {
 
 /* Maps the kvm_run of vCPU `fd` and takes the fd over; on failure the fd stays the caller's. */
 int vtl_cpu_init(struct vtl_cpu *cpu, const struct kvm_host *host, int fd, size_t run_size,
-		 bool sync_regs);
+		 bool sync_regs, bool sregs2);
 /* Unmaps and closes. A zeroed struct whose run is NULL is left alone. */
 void vtl_cpu_destroy(struct vtl_cpu *cpu);
 
@@ -150,6 +152,17 @@ static inline void vtl_cpu_own_rip(struct vtl_cpu *cpu, const struct kvm_regs *r
 void vtl_cpu_flush_tlb(struct vtl_cpu *cpu);
 
 /*
+ * KVM's copy of the four entries that CR3 points to with PAE paging may be from any memory: it is
+ * made whenever special registers are set, from what the VM then shows (kernel: load_pdptrs()). The
+ * next vtl_cpu_run(), in front of which the VM shows this VTL's memory, makes it anew. Entries that
+ * the VTL cannot read are not present.
+ */
+static inline void vtl_cpu_reload_pdptes(struct vtl_cpu *cpu)
+{
+	cpu->pdptes_due = true;
+}
+
+/*
  * Makes the next vtl_cpu_run() only complete what is half-done, and takes that back; a kick that
  * comes between is not lost.
  */
@@ -177,7 +190,8 @@ static inline int vtl_cpu_run(struct vtl_cpu *cpu)
 	/* RIP is elsewhere: KVM leaves it alone. */
 	if (cpu->rip_owned && (cpu->valid & CPU_REGS) && cpu->groups->regs.rip != cpu->pio_rip)
 		cpu->rip_owned = false;
-	if (cpu->rip_owned || atomic_load(&cpu->flush_tlb) || (cpu->dirty & ~cpu->sync_groups)) {
+	if (cpu->rip_owned || cpu->pdptes_due || atomic_load(&cpu->flush_tlb) ||
+	    (cpu->dirty & ~cpu->sync_groups)) {
 		r = vtl_cpu_settle(cpu);
 		if (r)
 			return r;
@@ -205,6 +219,8 @@ static inline int vtl_cpu_run(struct vtl_cpu *cpu)
 #define CPU_RFLAGS_RF (UINT64_C(1) << 16)
 #define CPU_EFER_LMA  (UINT64_C(1) << 10)
 #define CPU_CR0_PE    (UINT64_C(1) << 0)
+#define CPU_CR0_PG    (UINT64_C(1) << 31)
+#define CPU_CR4_PAE   (UINT64_C(1) << 5)
 #define CPU_CR3_PWT   (UINT64_C(1) << 3)
 
 static inline unsigned cpu_cpl(const struct kvm_sregs *s)
@@ -215,6 +231,12 @@ static inline unsigned cpu_cpl(const struct kvm_sregs *s)
 static inline bool cpu_protected(const struct kvm_sregs *s)
 {
 	return s->cr0 & CPU_CR0_PE;
+}
+
+/* Paging by way of four page-directory-pointer entries that are loaded with CR3 (SDM 3A, 4.4.1). */
+static inline bool cpu_pae_paging(const struct kvm_sregs *s)
+{
+	return (s->cr0 & CPU_CR0_PG) && (s->cr4 & CPU_CR4_PAE) && !(s->efer & CPU_EFER_LMA);
 }
 
 static inline bool cpu_64bit(const struct kvm_sregs *s)

@@ -56,7 +56,7 @@ static int create_cpu(struct vsm_vcpu *vp, unsigned vtl, unsigned long id)
 
 	if (fd < 0)
 		return fd;
-	r = vtl_cpu_init(&vp->vtls[vtl].cpu, p->host, fd, p->run_size, p->sync_regs);
+	r = vtl_cpu_init(&vp->vtls[vtl].cpu, p->host, fd, p->run_size, p->sync_regs, p->sregs2);
 	if (r) {
 		p->host->ops->close_fd(p->host, fd);
 		return r;

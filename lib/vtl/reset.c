@@ -157,6 +157,8 @@ int vtl_reset_vp(struct vsm_vcpu *vp, unsigned vtl)
 	if (!r)
 		r = synic_reset(m, &v->synic);
 	vtl_cpu_forget(&v->cpu);
+	/* The VMM may set VTL0 up with any paging. */
+	vtl_cpu_reload_pdptes(&v->cpu);
 	if (!r && v->cpu.unfinished)
 		r = finish_half_done(&v->cpu);
 	if (!r && vtl)

@@ -105,30 +105,6 @@ static void make_runnable(void)
 	assert_int_equal(host->ops->set_mp_state(host, vcpu_fd(0), &runnable), 0);
 }
 
-void table_env_start(const struct vsm_partition_options *options)
-{
-	struct vsm_partition_options o = *options;
-
-	memset(&env, 0, sizeof(env));
-	o.max_vtl = 2;
-	hc_start_with(&env.h, &o);
-	make_runnable();
-	write_tables();
-	for (unsigned vtl = 0; vtl < env.h.p->vtl_count; vtl++)
-		write_program(vtl);
-	hct_env_enabled(0);
-}
-
-void table_env_stop(void)
-{
-	hc_stop(&env.h);
-}
-
-unsigned table_env_reports(void)
-{
-	return env.reports;
-}
-
 /* --- running --- */
 
 static void set_mode(unsigned vtl, enum hct_mode mode)
@@ -267,6 +243,33 @@ void hct_env_call(struct hct_call *c)
 }
 
 /* --- the rest of an environment --- */
+
+void table_env_start(const struct vsm_partition_options *options)
+{
+	struct vsm_partition_options o = *options;
+
+	memset(&env, 0, sizeof(env));
+	o.max_vtl = 2;
+	hc_start_with(&env.h, &o);
+	make_runnable();
+	write_tables();
+	for (unsigned vtl = 0; vtl < env.h.p->vtl_count; vtl++)
+		write_program(vtl);
+	hct_env_enabled(0);
+	/* Once in the guest, so that a call finds all that is looked at first. */
+	set_mode(0, HCT_64);
+	run();
+}
+
+void table_env_stop(void)
+{
+	hc_stop(&env.h);
+}
+
+unsigned table_env_reports(void)
+{
+	return env.reports;
+}
 
 uint64_t hct_env_gpa(unsigned page)
 {

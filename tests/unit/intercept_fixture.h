@@ -87,7 +87,8 @@ static inline void scene_start(struct scene *s, enum vsm_enforcement enforcement
 	vcpu_activate(&s->vp, 0);
 	s->vp.vtls[0].xsave = s->xsave;
 	assert_int_equal(vtl_cpu_init(&s->vp.vtls[0].cpu, h, fd,
-				      (size_t)h->ops->get_vcpu_mmap_size(h, s->x.dev_fd), true),
+				      (size_t)h->ops->get_vcpu_mmap_size(h, s->x.dev_fd), true,
+				      true),
 			 0);
 	scene_tables(s);
 	fake_vcpu_long_mode(s->x.fake, fd, PML4, CODE, STACK);

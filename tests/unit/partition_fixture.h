@@ -20,6 +20,16 @@
 #define ENTRY_RETURN	(PAGE_CODE + 0x20)
 #define OUT_LENGTH_FAKE 2
 
+static const struct guest_combination {
+	enum vsm_topology topology;
+	enum vsm_enforcement enforcement;
+} guest_combinations[] = {
+	{VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS},
+	{VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_ALIAS},
+	{VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_SLOTS},
+	{VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS},
+};
+
 struct guest {
 	struct fixture x;
 	struct vsm_partition *p;

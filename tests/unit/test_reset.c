@@ -10,22 +10,12 @@
 
 #define SCATTERED 32u /* pages */
 
-static const struct {
-	enum vsm_topology topology;
-	enum vsm_enforcement enforcement;
-} combinations[] = {
-	{VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS},
-	{VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_ALIAS},
-	{VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_SLOTS},
-	{VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS},
-};
-
 /* VTL1 is active, has pages shown, a secret, and an interest in LSTAR. */
 static void start(struct guest *g, size_t i, uint64_t config)
 {
 	const struct hv_register_value control = {.low = 1 << 6};
 
-	guest_start(g, combinations[i].topology, combinations[i].enforcement);
+	guest_start(g, guest_combinations[i].topology, guest_combinations[i].enforcement);
 	guest_enable_vtl1(g);
 	for (unsigned vtl = 0; vtl < 2; vtl++) {
 		assert_int_equal(synthetic_write(g->vp, vtl, HV_MSR_GUEST_OS_ID, 1), 0);
@@ -48,7 +38,7 @@ static void start(struct guest *g, size_t i, uint64_t config)
 static void everything_is_as_new(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(combinations); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(guest_combinations); i++) {
 		struct guest g;
 		struct kvm_run *run;
 		const struct fake_step steps[] = {
