@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The tests that need a KVM, on a stock kernel's, in one boot; reports as TAP, a case a command.
-# usage: suite.sh KERNEL CPUS NAME=COMMAND... -- PROGRAM...
+# usage: suite.sh KERNEL CPUS [--without FEATURE] NAME=COMMAND... -- PROGRAM...
 # The PROGRAMs are in /files in the guest. If a COMMAND names /files/bzImage, that is the stock kernel itself, for a guest
 # in the guest, and /files/initramfs its first process (tests/linux).
 set -euo pipefail
@@ -9,6 +9,11 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kernel=$1 cpus=$2
 shift 2
+without=()
+if [[ $1 == --without ]]; then
+    without=("$1" "$2")
+    shift 2
+fi
 
 # shellcheck source=lib/kernel.sh
 . "$here/lib/kernel.sh"
@@ -55,7 +60,7 @@ if grep -q /files/bzImage "$work/batch" && "$here/run.sh" --kernel "$kernel" --f
 fi
 
 status=0
-"$here/run.sh" --kernel "$kernel" --cpus "$cpus" "${files[@]}" --batch "$work/batch" --results "$work/results" \
+"$here/run.sh" --kernel "$kernel" --cpus "$cpus" "${without[@]}" "${files[@]}" --batch "$work/batch" --results "$work/results" \
     --each-timeout "$EACH_TIMEOUT" --timeout "$TIMEOUT" >"$work/log" 2>"$work/errors" || status=$?
 if ((status == 77)); then
     printf '1..0 # SKIP %s\n' "$(skip_reason "$work/errors")"
