@@ -4,7 +4,6 @@
  * pages open, one instruction long and with no other VP in the guest.
  */
 #include "vcpu/step.h"
-#include "kvm/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -234,7 +233,7 @@ int step_stop(struct vsm_vcpu *vp, bool failed)
 	return stop(vp, failed, &undone);
 }
 
-RUN_PATH int step_end(struct vsm_vcpu *vp)
+int step_end_any(struct vsm_vcpu *vp)
 {
 	if (vcpu_active(vp)->stepping)
 		return step_stop(vp, false);

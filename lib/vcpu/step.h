@@ -3,11 +3,7 @@
 #ifndef VSM_LIB_VCPU_STEP_H
 #define VSM_LIB_VCPU_STEP_H
 
-#include <stdbool.h>
-
-struct vsm_partition;
-struct vsm_vcpu;
-struct violation;
+#include "vcpu/vcpu.h"
 
 /*
  * Has the access of *v, which the limits allow (allowed_here), made: by a step, or in software if
@@ -23,9 +19,10 @@ int step_stop(struct vsm_vcpu *vp, bool failed);
 
 /*
  * The same if there is one: the VP leaves the run loop, its VTL, or has given up the lock. Without,
- * step_give_up().
+ * step_give_up(). Nearly always there is neither.
  */
-int step_end(struct vsm_vcpu *vp);
+static inline int step_end(struct vsm_vcpu *vp);
+int step_end_any(struct vsm_vcpu *vp);
 
 /* KVM_RUN of a step ended with EINTR. */
 int step_interrupted(struct vsm_vcpu *vp);
@@ -48,5 +45,10 @@ bool step_window_open(const struct vsm_partition *p);
 
 /* Another VP than the stepping one waits until that is done, or has to be looked after. */
 void step_wait(struct vsm_partition *p);
+
+static inline int step_end(struct vsm_vcpu *vp)
+{
+	return vcpu_active(vp)->stepping || vp->partition->stepper == vp ? step_end_any(vp) : 0;
+}
 
 #endif
