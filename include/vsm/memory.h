@@ -39,6 +39,9 @@ struct vsm_memory_view {
  * buffers, O_DIRECT requests under way, VFIO. A VMM that has VTL1 protect memory must not keep such
  * pins across it.
  *
+ * Of a dead partition (vsm_partition_death()) pages may have stayed open that are to be closed, if
+ * that is what the host refused: stop the devices, too.
+ *
  * -EINVAL  a NULL argument, an unknown size with a non-zero tail, a VTL the partition cannot have;
  * -ENXIO   no region there; -ENOMEM and other errors of mmap(2) and mprotect(2). On failure nothing
  *          changed. Any thread.

@@ -306,7 +306,8 @@ int alias_change(const struct memory *m, unsigned vtl, uint64_t first, uint64_t 
 	if (error)
 		return error;
 	*progress = ALIAS_LOOSENED;
-	s.direction = LOOSEN;
+	/* Where nobody limits the VTL any more nothing is stepped that was left closed before. */
+	s.direction = s.now.governed ? LOOSEN : EVERYTHING;
 	return sync_range(&s, first, end);
 }
 

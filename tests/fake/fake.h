@@ -206,6 +206,7 @@ struct vcpu {
 struct failure {
 	unsigned nth; /* 0 with error set: every call */
 	int error;
+	enum fake_lasting lasting;
 };
 
 struct cap {
@@ -232,6 +233,7 @@ struct fake_kvm {
 	uint64_t clock;
 	struct failure failures[FAKE_OP_COUNT], any_failure;
 	bool failed;
+	const char *failed_op; /* the first since one was armed */
 	unsigned calls[FAKE_OP_COUNT];
 	struct fd_entry *fds;
 	size_t fd_count;

@@ -281,7 +281,8 @@ static int failure_due(struct failure *failure)
 		return -error;
 	if (--failure->nth)
 		return 0;
-	failure->error = 0;
+	if (failure->lasting != FAKE_ALL_LATER)
+		failure->error = 0;
 	return -error;
 }
 
@@ -294,8 +295,13 @@ int fake_enter(const struct kvm_host *h, enum fake_op op, struct fake_kvm **f)
 	*f = fake;
 	fake->calls[op]++;
 	ret = failure_due(&fake->failures[op]);
-	if (!ret && op_may_fail(op))
+	if (!ret && op_may_fail(op)) {
 		ret = failure_due(&fake->any_failure);
+		if (ret && fake->any_failure.lasting == FAKE_SAME_LATER)
+			fake->failures[op] = (struct failure){.error = -ret};
+	}
+	if (ret && !fake->failed)
+		fake->failed_op = op_names[op];
 	if (ret)
 		fake->failed = true;
 	return ret;
@@ -318,12 +324,39 @@ void fake_kvm_fail(struct fake_kvm *f, enum fake_op op, unsigned nth, int error)
 	pthread_mutex_unlock(&f->lock);
 }
 
-void fake_kvm_fail_any(struct fake_kvm *f, unsigned nth, int error)
+static void fail_any(struct fake_kvm *f, const struct failure *failure)
 {
 	pthread_mutex_lock(&f->lock);
-	f->any_failure = (struct failure){.nth = nth, .error = error};
+	f->any_failure = *failure;
 	f->failed = false;
+	f->failed_op = "";
 	pthread_mutex_unlock(&f->lock);
+}
+
+void fake_kvm_fail_any(struct fake_kvm *f, unsigned nth, int error)
+{
+	fail_any(f, &(struct failure){.nth = nth, .error = error});
+}
+
+void fake_kvm_fail_from(struct fake_kvm *f, unsigned nth, int error, enum fake_lasting lasting)
+{
+	fail_any(f, &(struct failure){.nth = nth, .error = error, .lasting = lasting});
+}
+
+void fake_kvm_relent(struct fake_kvm *f)
+{
+	pthread_mutex_lock(&f->lock);
+	memset(f->failures, 0, sizeof(f->failures));
+	f->any_failure = (struct failure){0};
+	pthread_mutex_unlock(&f->lock);
+}
+
+const char *fake_kvm_failed_op(struct fake_kvm *f)
+{
+	const char *name;
+
+	LOCKED(f, name = f->failed_op);
+	return name;
 }
 
 bool fake_kvm_failed(struct fake_kvm *f)

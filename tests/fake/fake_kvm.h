@@ -195,6 +195,16 @@ void fake_kvm_fail(struct fake_kvm *f, enum fake_op op, unsigned nth, int error)
 /* The same for the nth call of any op whose failure the kernel can return: for tests that try every
  * point of failure. The return value of fake_kvm_failed() tells whether it was reached. */
 void fake_kvm_fail_any(struct fake_kvm *f, unsigned nth, int error);
+/* The same, and more calls from the nth on; until fake_kvm_relent(), after which none fails. */
+enum fake_lasting {
+	FAKE_ONCE,
+	FAKE_SAME_LATER, /* of the same op */
+	FAKE_ALL_LATER,
+};
+void fake_kvm_fail_from(struct fake_kvm *f, unsigned nth, int error, enum fake_lasting lasting);
+void fake_kvm_relent(struct fake_kvm *f);
+/* Which it was, the first if there were more; "": none. */
+const char *fake_kvm_failed_op(struct fake_kvm *f);
 bool fake_kvm_failed(struct fake_kvm *f);
 
 /* Calls since the start, or since fake_kvm_reset_calls(), the failed ones included. */
