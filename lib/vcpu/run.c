@@ -55,11 +55,11 @@ static SIDE_PATH int interrupted(struct vsm_vcpu *vp, bool finish)
 	int r = step_interrupted(vp);
 
 	vp->nudged = false;
-	if (r)
-		return r;
-	if (finish)
+	if (finish && !r)
 		return ENTER_AGAIN;
 	clear_immediate_exit(vp);
+	if (r)
+		return r;
 	/* A kick is taken by the loop. */
 	return nudged || atomic_load(&vp->kicked) ? ENTER_AGAIN : -EINTR;
 }

@@ -406,6 +406,7 @@ static uint64_t now_ns(void)
 }
 
 static uint64_t overdue_after;
+static bool refused_end; /* the host does not end the step */
 
 /* In VP 0's step: VP 1 wants in, and KVM stays busy until VP 0 is brought out. */
 static int stay_in_window(struct smp *smp, int vcpu_fd)
@@ -424,6 +425,8 @@ static int stay_in_window(struct smp *smp, int vcpu_fd)
 		pthread_mutex_unlock(&s.p->lock);
 	}
 	overdue_after = now_ns() - begin;
+	if (refused_end)
+		fake_kvm_fail(s.x.fake, FAKE_OP_set_guest_debug, 1, ENOMEM);
 	return smp->real->ops->run(smp->real, vcpu_fd);
 }
 
@@ -434,6 +437,7 @@ static void test_overdue(void **state)
 	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
 	smp_enable_vtl1(&s, 0);
 	overdue_after = 0;
+	refused_end = false;
 	atomic_store(&s.run_hook, stay_in_window);
 	SMP_SCRIPT(&s, 0, 0, STORE_IF(FAKE_OPTIONAL));
 	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
@@ -444,6 +448,25 @@ static void test_overdue(void **state)
 	assert_true(overdue_after >= STEP_NS);
 	assert_false(stored());
 	assert_int_equal(s.vp[0]->stats.memory_intercepts, 1);
+	stop();
+}
+
+/* What brought the VP out then is over with the error: the next call is not interrupted by it. */
+static void test_overdue_not_ended(void **state)
+{
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	overdue_after = 0;
+	refused_end = true;
+	atomic_store(&s.run_hook, stay_in_window);
+	SMP_SCRIPT(&s, 0, 0, STORE, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, VMM_OUT);
+	smp_run(&s, 0);
+	assert_int_equal(smp_join(&s, 0), -ENOMEM);
+	smp_expect_vmm(&s, 1, 0);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	assert_true(stored());
 	stop();
 }
 
@@ -459,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_closed_otherwise),
 		cmocka_unit_test(test_not_closed),
 		cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_overdue_not_ended),
 		cmocka_unit_test(test_limits_change_meanwhile),
 	};
 
