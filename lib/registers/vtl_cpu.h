@@ -30,12 +30,13 @@ struct vtl_cpu {
 	uint8_t sync_groups; /* CPU_*: what the host exchanges through kvm_run: two, or none */
 	bool unfinished; /* the last exit left an instruction half-done: the next run completes it */
 	bool rip_owned;	 /* vtl_cpu_own_rip() */
-	_Atomic bool flush_tlb; /* vtl_cpu_flush_tlb() */
-	bool sregs2;		/* the host has KVM_SET_SREGS2 */
-	bool pdptes_due;	/* vtl_cpu_reload_pdptes() */
+	bool sregs2;	 /* the host has KVM_SET_SREGS2 */
+	bool pdptes_due; /* vtl_cpu_reload_pdptes() */
 	uint64_t pio_rip;
 	uint8_t valid; /* CPU_*: the copy is what the vCPU has, or will have once it is written */
 	uint8_t dirty; /* CPU_*: the copy must go to the vCPU before it runs */
+	/* vtl_cpu_flush_tlb(), of other threads: not between what a compiler reads at once. */
+	_Atomic bool flush_tlb;
 	struct kvm_sync_regs *groups; /* where CPU_REGS and CPU_SREGS are: in kvm_run, or `copy` */
 	struct kvm_sync_regs copy;    /* for what does not go through kvm_run */
 };

@@ -160,21 +160,34 @@ static inline void act_check_devices(struct acting *a)
 		}
 }
 
-static inline bool act_opened(const struct memory *m)
+static inline bool act_opened(const struct memory *m, unsigned vtl)
 {
-	for (unsigned vtl = 0; vtl < m->vtl_count; vtl++)
-		for (unsigned i = 0; i < m->opening_count[vtl]; i++)
-			if (!m->openings[vtl][i].shut)
-				return true;
+	for (unsigned i = 0; i < m->opening_count[vtl]; i++)
+		if (!m->openings[vtl][i].shut)
+			return true;
 	return false;
 }
 
-/* Who is inside sees its own VTL's view, and is alone while a page is open for a step. */
+/* What is open is open to a VTL that may read it: no other mask needs a step. */
+static inline void act_check_openings(struct acting *a, unsigned vtl)
+{
+	const struct memory *m = &a->s.p->memory;
+
+	for (unsigned i = 0; i < m->opening_count[vtl]; i++)
+		ACT_ASSERT(a, m->openings[vtl][i].shut ||
+				      memory_allows(m, vtl, m->openings[vtl][i].page, MEM_READ,
+						    false, NULL));
+}
+
+/* Who is inside sees its own VTL's view, and is alone while a page is open for a step of its. */
 static inline void act_check_inside(struct acting *a)
 {
 	struct vsm_partition *p = a->s.p;
 	unsigned inside = 0;
+	bool opened = false;
 
+	for (unsigned vtl = 0; vtl < p->vtl_count; vtl++)
+		opened |= act_opened(&p->memory, vtl);
 	for (unsigned i = 0; i < p->max_vps; i++) {
 		struct vsm_vcpu *vp = p->vps[i];
 
@@ -182,9 +195,13 @@ static inline void act_check_inside(struct acting *a)
 			continue;
 		inside++;
 		ACT_ASSERT(a, partition_space(p, vp->active_vtl)->shown_vtl == vp->active_vtl);
-		ACT_ASSERT(a, !act_opened(&p->memory) || p->stepper == vp);
+		if (!opened)
+			continue;
+		ACT_ASSERT(a, p->stepper == vp && vp->vtls[vp->active_vtl].stepping);
+		ACT_ASSERT(a, act_opened(&p->memory, vp->active_vtl));
+		act_check_openings(a, vp->active_vtl);
 	}
-	ACT_ASSERT(a, !act_opened(&p->memory) || inside <= 1);
+	ACT_ASSERT(a, !opened || inside <= 1);
 }
 
 static inline struct vsm_vcpu *act_vp_of(struct acting *a, int vcpu_fd, unsigned *vtl)
@@ -196,25 +213,46 @@ static inline struct vsm_vcpu *act_vp_of(struct acting *a, int vcpu_fd, unsigned
 	return NULL;
 }
 
-/* Whose limits another VP has just changed is on its way out: it finds that they hold when it comes
- * again. */
+/*
+ * Another VP has changed the view since this one was let in: it brings this one out before it goes
+ * on itself (gate.c). It may not have come to that: it has left the library, or sleeps.
+ */
+static inline bool act_changed_since(struct vsm_vcpu *vp)
+{
+	struct vsm_partition *p = vp->partition;
+
+	if (vp->nudged)
+		return true;
+	for (unsigned i = 0; i < p->max_vps; i++) {
+		struct vsm_vcpu *other = p->vps[i];
+
+		if (other && other != vp && other->stats.runs &&
+		    (!atomic_load(&other->thread) || atomic_load(&other->asleep)))
+			return true;
+	}
+	return false;
+}
+
 static inline void act_check_entry(struct acting *a, struct vsm_vcpu *vp, unsigned vtl)
 {
 	struct vsm_partition *p = a->s.p;
+	struct space *space = partition_space(p, vtl);
 
 	pthread_mutex_lock(&p->lock);
 	atomic_fetch_add(&a->runs, 1);
 	ACT_ASSERT(a, !a->runs_max || atomic_load(&a->runs) <= a->runs_max);
 	ACT_ASSERT(a, vp->active_vtl == vtl);
-	if (act_opened(&p->memory))
+	ACT_ASSERT(a, !p->dead || vp->nudged);
+	if (act_opened(&p->memory, vtl))
 		atomic_fetch_add(&a->steps, 1);
-	if (!vp->nudged) {
-		ACT_ASSERT(a, !p->dead);
-		act_check_inside(a);
+	act_check_inside(a);
+	if (!space_shows(space, &p->memory, vtl))
+		ACT_ASSERT(a, act_changed_since(vp));
+	else
 		for (uint64_t page = ACT_FIRST_PAGE; page <= ACT_LAST_PAGE; page++)
-			act_check_page(a, partition_space(p, vtl)->vm_fd, vtl, page);
+			act_check_page(a, space->vm_fd, vtl, page);
+	if (!p->dead)
 		act_check_devices(a);
-	}
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -402,12 +440,19 @@ static inline int act_called(struct fake_guest *g, void *ctx)
 	return FAKE_AGAIN;
 }
 
+/* An interrupt is ended at once; an exception is the end of what was to be done. */
 static inline void act_on_event(struct fake_guest *g, const struct fake_event *event, void *ctx)
 {
 	struct actor *actor = ctx;
+	struct acting *a = actor->a;
 
-	(void)event;
-	atomic_fetch_add(&actor->a->failures, 1);
+	if (event->kind == FAKE_INTERRUPT) {
+		pthread_mutex_lock(&a->s.p->lock);
+		lapic_eoi(&a->s.vp[actor->vp]->vtls[actor->vtl].lapic);
+		pthread_mutex_unlock(&a->s.p->lock);
+		return;
+	}
+	atomic_fetch_add(&a->failures, 1);
 	g->regs->rip = ACT_NEXT;
 }
 
