@@ -95,11 +95,14 @@ static bool slice_over(struct vsm_partition *p, const struct space *space)
 	return p->host->ops->clock_ns(p->host) >= space->slice_end;
 }
 
-/* Waits until the view can change, or the VP is needed for something else. */
+/*
+ * Waits until the view can change, or the VP is needed for something else. The event loop looks
+ * after timers of VPs inside; one that fires here may be a higher VTL's whose view is shown.
+ */
 static int wait_for_turn(struct vsm_vcpu *vp, const struct space *space)
 {
 	struct vsm_partition *p = vp->partition;
-	uint64_t until = KVM_NEVER;
+	uint64_t until = vp->deadline;
 	int r;
 
 	if (!vp->turn) {
@@ -108,7 +111,7 @@ static int wait_for_turn(struct vsm_vcpu *vp, const struct space *space)
 	}
 	if (space->inside && slice_over(p, space))
 		nudge_inside(p, space);
-	else if (space->inside)
+	else if (space->inside && space->slice_end < until)
 		until = space->slice_end;
 	r = kick_sleep(vp, until);
 	return r ? r : 1;

@@ -4,6 +4,7 @@
 #define VSM_TESTS_UNIT_SMP_FIXTURE_H
 
 #include "partition_fixture.h"
+#include "apic/bus.h"
 #include "vsm/events.h"
 
 #include <errno.h>
@@ -147,6 +148,27 @@ static inline void smp_enable_vtl1(struct smp *s, unsigned vp)
 static inline void smp_interrupts_on(struct smp *s, unsigned vp, unsigned vtl)
 {
 	fake_vcpu_regs(s->x.fake, smp_fd(s, vp, vtl))->rflags |= CPU_RFLAGS_IF;
+}
+
+/* The library's local APIC timer, once, after that many ns. */
+static inline void smp_arm_timer(struct smp *s, unsigned vp, unsigned vtl, uint32_t count,
+				 uint8_t vector)
+{
+	struct lapic *l = &s->vp[vp]->vtls[vtl].lapic;
+	const uint32_t entry = vector, divide = 0xb;
+	struct lapic_effects effects;
+	struct lapic_clock clock;
+
+	bus_clock(s->vp[vp], vtl, false, &clock);
+	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + 0x320), 4, &entry,
+					  &clock, &effects),
+			 0);
+	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + 0x3e0), 4, &divide,
+					  &clock, &effects),
+			 0);
+	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + 0x380), 4, &count,
+					  &clock, &effects),
+			 0);
 }
 
 static inline void smp_script(struct smp *s, unsigned vp, unsigned vtl,

@@ -194,6 +194,36 @@ static void test_turn_given_up(void **state)
 	smp_stop(&s);
 }
 
+/*
+ * A VP in line for its view needs no loop for its timers: its VTL1 goes in as soon as its timer
+ * says so, if that view is shown already, and does not wait for its VTL0's turn.
+ */
+static void test_timer_of_waiting(void **state)
+{
+	const struct vsm_partition_options o = {.flags = VSM_PARTITION_VMM_EVENTS,
+						.topology = VSM_TOPOLOGY_SINGLE_VM};
+	struct smp s;
+
+	(void)state;
+	smp_start_with(&s, 2, VSM_VCPU_STARTED, &o);
+	smp_enable_vtl1(&s, 0);
+	smp_enable_vtl1(&s, 1);
+	vcpu_activate(s.vp[1], 1);
+	smp_arm_timer(&s, 0, 1, 1000, VECTOR);
+	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 1, SPIN);
+	smp_run(&s, 1);
+	smp_wait_spinning(&s, 1, 1);
+	smp_run(&s, 0);
+	assert_true(fake_kvm_wait_sleepers(s.x.fake, 1));
+	fake_kvm_advance_clock(s.x.fake, 1000);
+	smp_expect_vmm(&s, 0, 1);
+	assert_true(fake_vcpu_running(s.x.fake, smp_fd(&s, 1, 1)));
+	vsm_vcpu_kick(s.vp[1]);
+	assert_int_equal(smp_join(&s, 1), -EINTR);
+	smp_stop(&s);
+}
+
 /* --- memslots that are slow to change --- */
 
 #define CHANGE_NS 1000000
@@ -243,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_next_in_turn_learns_of_it),
 		cmocka_unit_test(test_closes_for_running),
 		cmocka_unit_test(test_turn_given_up),
+		cmocka_unit_test(test_timer_of_waiting),
 		cmocka_unit_test(test_slice_follows_remap),
 	};
 

@@ -14,8 +14,6 @@
 
 #define VECTOR	    0x51
 #define VINA_VECTOR 0x61
-#define LVT_TIMER   0x320
-#define TIMER_COUNT 0x380
 
 static void give(struct smp *s, unsigned vp, unsigned vtl, uint8_t vector, enum lapic_mode mode)
 {
@@ -401,25 +399,6 @@ static void test_vina_not_ready(void **state)
 
 /* --- timers --- */
 
-static void arm(struct smp *s, unsigned vtl, uint32_t count)
-{
-	struct lapic *l = &s->vp[0]->vtls[vtl].lapic;
-	const uint32_t entry = VECTOR, divide = 0xb;
-	struct lapic_effects effects;
-	struct lapic_clock clock;
-
-	bus_clock(s->vp[0], vtl, false, &clock);
-	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + LVT_TIMER), 4, &entry,
-					  &clock, &effects),
-			 0);
-	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + 0x3e0), 4, &divide,
-					  &clock, &effects),
-			 0);
-	assert_int_equal(lapic_mmio_write(l, gpa_from(LAPIC_BASE_DEFAULT + TIMER_COUNT), 4, &count,
-					  &clock, &effects),
-			 0);
-}
-
 /* VTL1's timer brings VTL0 out of the guest: by the library's thread, or by the VMM's loop. */
 static void timer_preempts(uint64_t flags)
 {
@@ -428,7 +407,7 @@ static void timer_preempts(uint64_t flags)
 
 	smp_start_with(&s, 1, 0, &o);
 	smp_enable_vtl1(&s, 0);
-	arm(&s, 1, 1000000);
+	smp_arm_timer(&s, 0, 1, 1000000, VECTOR);
 	SMP_SCRIPT(&s, 0, 0, SPIN);
 	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
 	smp_run(&s, 0);
@@ -460,7 +439,7 @@ static void test_timer_ends_halt(void **state)
 	(void)state;
 	smp_start_with(&s, 1, 0, &o);
 	smp_interrupts_on(&s, 0, 0);
-	arm(&s, 0, 1000);
+	smp_arm_timer(&s, 0, 0, 1000, VECTOR);
 	SMP_SCRIPT(&s, 0, 0, HALT, VMM_OUT);
 	smp_run(&s, 0);
 	assert_true(fake_kvm_wait_sleepers(s.x.fake, 1));
