@@ -240,15 +240,20 @@ int violation_ahead(struct vsm_vcpu *vp, struct violation *v)
 /*
  * A KVM that delivers events in software makes a triple fault of what it cannot reach, a closed
  * page or the IDT that a step has shut, and leaves state and exception as they were. kvm_amd resets
- * the vCPU.
+ * the vCPU, to real mode.
  */
-static bool failed_delivery(const struct kvm_sregs *sregs, const struct kvm_vcpu_events *events)
+static bool failed_delivery(const struct vsm_vcpu *vp, const struct kvm_sregs *sregs,
+			    const struct kvm_vcpu_events *events)
 {
 	unsigned gate_end = 16u * events->exception.nr + 15;
 
+	if (events->exception.injected)
+		return false;
+	/* Without a look at the limit: lib/vcpu/window.c. */
+	if (!cpu_protected(sregs))
+		return vp->partition->emulated;
 	/* No IDT to speak of is how guests reset themselves. */
-	return (sregs->efer & CPU_EFER_LMA) && !events->exception.injected &&
-	       gate_end <= sregs->idt.limit;
+	return (sregs->efer & CPU_EFER_LMA) && gate_end <= sregs->idt.limit;
 }
 
 /* In a step: delivered again, with the pages closed; a trap may be the step's own. */
@@ -291,7 +296,7 @@ int exit_shutdown(struct vsm_vcpu *vp)
 
 	if (!r)
 		r = vtl_cpu_events(cpu, &events);
-	if (!r && failed_delivery(sregs, events))
+	if (!r && failed_delivery(vp, sregs, events))
 		return vcpu_active(vp)->stepping ? shutdown_in_step(vp, events)
 						 : shutdown_by_limits(vp, events);
 	return r ? r : EXIT_TO_VMM;

@@ -535,6 +535,42 @@ static void test_shutdown_inside(void **state)
 	assert_int_equal(event.vector, VECTOR_UD);
 }
 
+static int shutdown_real(struct fake_guest *g, void *ctx)
+{
+	g->sregs->cr0 &= ~(CPU_CR0_PE | CPU_CR0_PG);
+	g->sregs->efer = 0;
+	g->sregs->idt.limit = 0;
+	return shutdown(g, ctx);
+}
+
+/*
+ * In real mode, where KVM looks at no limit; but a KVM on a processor that delivers, and resets the
+ * vCPU, shows real mode after any triple fault.
+ */
+static void test_shutdown_in_real_mode(void **state)
+{
+	const struct fake_step real[] = {
+		{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+		{.kind = FAKE_CALL, .fn = shutdown_real, .ctx = &(uint8_t){VECTOR_GP}}};
+	struct fake_event event;
+	struct kvm_run *run;
+
+	(void)state;
+	t.g.p->emulated = true;
+	put_store();
+	script(real, ARRAY_SIZE(real));
+	run_to_vmm(0);
+	assert_int_equal(t.open_runs, 1);
+	assert_int_equal(fake_vcpu_delivered(t.g.x.fake, fd(), &event, 1), 1);
+	assert_int_equal(event.vector, VECTOR_GP);
+	t.g.p->emulated = false;
+	fake_vcpu_long_mode(t.g.x.fake, fd(), fake_vcpu_sregs(t.g.x.fake, fd())->cr3, CODE, STACK);
+	script(real, ARRAY_SIZE(real));
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_SHUTDOWN);
+	assert_false(is_open(PAGE));
+}
+
 /* Without an IDT it is the end, but not one with pages open. */
 static void test_reset_inside(void **state)
 {
@@ -806,6 +842,7 @@ int main(void)
 		TEST(test_delivery_shadow_stack),
 		TEST(test_delivery_not_present),
 		TEST(test_shutdown_inside),
+		TEST(test_shutdown_in_real_mode),
 		TEST(test_delivery_forbidden),
 		TEST(test_trap_inside),
 		TEST(test_shutdown_by_limits),

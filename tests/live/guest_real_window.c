@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In real mode KVM's emulator delivers exceptions past the IDT's limit. A handler that is in the
+ * page which the instruction was allowed to read must not find it open: nothing of it runs. (A
+ * processor would shut down.)
+ */
+#include "console.h"
+#include "cpu.h"
+#include "guest.h"
+#include "real_window.h"
+#include "vtl.h"
+
+#define HV_START_VP  0x99
+#define CODE16	     0x9b
+#define DATA16	     0x93
+#define CR0_ET	     0x10
+#define IDT_LIMIT    0x1f
+#define VECTOR_GP    13
+#define FXSAVE_MXCSR 24
+#define PATIENCE     300000000 /* 100 ns units */
+
+struct start_input {
+	uint64_t partition;
+	uint32_t vp;
+	uint8_t vtl, reserved[3];
+	struct hv_context context;
+};
+
+extern char real_stub[], real_stub_end[], real_handler[], real_handler_end[];
+
+static uint64_t rip = UINT64_MAX;
+static struct start_input input __attribute__((aligned(256)));
+
+static struct hv_segment segment(uint64_t base, uint16_t attributes)
+{
+	return (struct hv_segment){.base = base,
+				   .limit = 0xffff,
+				   .selector = (uint16_t)(base >> 4),
+				   .attributes = attributes};
+}
+
+void vtl_on_start(void)
+{
+	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
+				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
+		    HV_SUCCESS);
+}
+
+/* At first it starts the processor, then it looks where that is. */
+void vtl_on_call(struct vtl_frame *f)
+{
+	if (f->rbx) {
+		CHECK_EQUAL(hv_get_vp_register(1, HV_VTL(0), HV_REGISTER_RIP, &rip), HV_SUCCESS);
+		return;
+	}
+	CHECK_EQUAL(HV_STATUS(hv_protect((void *)REAL_PAGE, 1, HV_R | HV_W)), HV_SUCCESS);
+	CHECK_EQUAL(HV_STATUS(hv_call(HV_START_VP, (uint64_t)&input, 0)), HV_SUCCESS);
+}
+
+static void fill(void)
+{
+	struct hv_context *c = &input.context;
+	uint16_t *gp = (uint16_t *)(REAL_IDT + 4 * VECTOR_GP);
+
+	input = (struct start_input){.partition = HV_PARTITION_SELF, .vp = 1};
+	c->rsp = REAL_STACK;
+	c->rflags = 2;
+	c->cs = segment(REAL_STUB, CODE16);
+	c->ds = segment(REAL_PAGE, DATA16);
+	c->ss = segment(REAL_STUB, DATA16);
+	c->es = c->fs = c->gs = segment(0, DATA16);
+	c->idtr = (struct hv_table){.limit = IDT_LIMIT, .base = REAL_IDT};
+	c->gdtr.limit = 0xffff;
+	c->cr0 = CR0_ET;
+	gp[0] = REAL_HANDLER;
+	gp[1] = REAL_PAGE >> 4;
+}
+
+/*
+ * Until it is in front of its handler, where it has to stay. On a busy host the step can have been
+ * given up, and then it never gets there.
+ */
+static void watch(void)
+{
+	volatile const uint8_t *executed = (volatile const uint8_t *)REAL_STUB + REAL_EXECUTED;
+	uint64_t end = rdmsr(HV_MSR_TIME_REF_COUNT) + PATIENCE;
+	struct vtl_frame frame;
+
+	do {
+		frame = (struct vtl_frame){.rbx = 1};
+		vtl_call(&frame);
+	} while (rip != REAL_HANDLER && !*executed && rdmsr(HV_MSR_TIME_REF_COUNT) < end);
+	CHECK_EQUAL(*executed, 0);
+	CHECK(rip == REAL_HANDLER || rip == REAL_ACCESS);
+	if (rip != REAL_HANDLER)
+		print("the step was given up\n");
+}
+
+int guest_main(void)
+{
+	struct vtl_frame frame = {.rbx = 0};
+
+	memcpy((void *)REAL_STUB, real_stub, (size_t)(real_stub_end - real_stub));
+	memcpy((void *)(REAL_PAGE + REAL_HANDLER), real_handler,
+	       (size_t)(real_handler_end - real_handler));
+	*(uint32_t *)(REAL_PAGE + REAL_DATA + FXSAVE_MXCSR) = UINT32_MAX; /* reserved bits: #GP */
+	fill();
+	vtl_begin(&vtl_own_image);
+	vtl_call(&frame);
+	watch();
+	return 0;
+}
