@@ -29,6 +29,31 @@ static void test_load(void **state)
 }
 
 /* Vector registers are put back too. */
+/* An interrupt that waits in KVM is not the load's. */
+static void test_load_keeps_interrupt(void **state)
+{
+	static const struct fake_step load = {
+		.kind = FAKE_LOAD, .gva = DATA, .size = 8, .length = 3, .reg = FAKE_RCX};
+	struct kvm_vcpu_events *events;
+	struct scene *s = *state;
+	struct violation v;
+
+	scene_code(s, CODE, load_rcx, sizeof(load_rcx));
+	scene_limit(s, DATA, 0);
+	fake_vcpu_regs(s->x.fake, scene_cpu(s)->fd)->rflags |= CPU_RFLAGS_IF;
+	scene_script(s, &load, 1);
+	assert_int_equal(scene_run(s), 0);
+	events = fake_vcpu_events(s->x.fake, scene_cpu(s)->fd);
+	events->interrupt.injected = 1;
+	events->interrupt.nr = 0x51;
+	assert_int_equal(intercept_mmio(&s->vp, &v), 0);
+	assert_violation(&v, MEM_READ, DATA, load_rcx, sizeof(load_rcx));
+	assert_int_equal(vtl_cpu_flush(scene_cpu(s)), 0);
+	assert_int_equal(events->interrupt.injected, 1);
+	assert_int_equal(events->interrupt.nr, 0x51);
+	settle(s);
+}
+
 static void test_vector_load(void **state)
 {
 	static const struct fake_step step = {
@@ -347,6 +372,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_load),
+		TEST(test_load_keeps_interrupt),
 		TEST(test_vector_load),
 		TEST(test_unknown_load),
 		TEST(test_load_side_effects),

@@ -365,6 +365,31 @@ static void test_unknown_store(void **state)
 	settle(s);
 }
 
+/* What comes next looks like a store of its own, but is not the one that was made. */
+static void test_unknown_store_before_another(void **state)
+{
+	static const uint8_t next[] = {0x90, 0x90, 0x90, 0xf3, 0xaa}; /* rep stosb */
+	struct scene *s = *state;
+	struct kvm_regs before;
+	struct violation v;
+
+	scene_code(s, CODE, next, sizeof(next));
+	scene_limit(s, DATA, READ_ONLY);
+	scene_regs(s)->rcx = 0x42;
+	scene_regs(s)->rdi = STACK;
+	vtl_cpu_dirty(scene_cpu(s), CPU_REGS);
+	before = *scene_regs(s);
+	before.rip = CODE + 3;
+	v = run_to_mmio(s, &store_step);
+	assert_violation(&v, MEM_WRITE, DATA, NULL, 0);
+	assert_memory_equal(scene_regs(s), &before, sizeof(before));
+	scene_limit(s, DATA, PROT_ALL);
+	resume(s, 0, false, CODE + 3);
+	assert_int_equal(memory_at(s, DATA), 0x42);
+	assert_memory_equal(scene_regs(s), &before, sizeof(before));
+	settle(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +411,7 @@ int main(void)
 		TEST(test_crossing_store_second_page),
 		TEST(test_crossing_store_first_page),
 		TEST(test_unknown_store),
+		TEST(test_unknown_store_before_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ static void test_only_the_instruction(void **state)
 	run_to_vmm(0);
 	assert_int_equal(t.open_runs, 1);
 	assert_true(t.debug.control & KVM_GUESTDBG_BLOCKIRQ);
+	assert_int_equal(t.g.vp->stats.steps, 1);
 	/* SYSCALL's way out is watched, whatever the instruction was when it was decoded. */
 	assert_true(t.debug.control & KVM_GUESTDBG_USE_HW_BP);
 	assert_int_equal(t.debug.arch.debugreg[0], LSTAR);
