@@ -315,14 +315,17 @@ bool step_window_open(const struct vsm_partition *p)
 
 void step_wait(struct vsm_partition *p)
 {
-	uint64_t until = p->host->ops->clock_ns(p->host) +
-			 (step_is_alone(p->stepper) ? WAIT_ALONE_NS : WAIT_NS);
+	bool alone = step_is_alone(p->stepper);
+	uint64_t until = p->host->ops->clock_ns(p->host) + (alone ? WAIT_ALONE_NS : WAIT_NS);
 	const struct timespec end = {.tv_sec = (time_t)(until / NS_PER_S),
 				     .tv_nsec = (long)(until % NS_PER_S)};
 	struct vsm_vcpu *stepper = p->stepper;
 
 	if (!pthread_cond_clockwait(&p->vcpu_moved, &p->lock, CLOCK_MONOTONIC, &end) ||
 	    !step_window_open(p) || p->stepper != stepper)
+		return;
+	/* It was about to step when the wait began, and has its time from now on. */
+	if (alone && !step_is_alone(stepper))
 		return;
 	p->step_overdue = true;
 	partition_wake_vp(stepper);

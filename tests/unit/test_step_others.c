@@ -407,6 +407,7 @@ static uint64_t now_ns(void)
 
 static uint64_t overdue_after;
 static bool refused_end; /* the host does not end the step */
+static bool brought_out; /* VP 1 was in the guest before */
 
 /* In VP 0's step: VP 1 wants in, and KVM stays busy until VP 0 is brought out. */
 static int stay_in_window(struct smp *smp, int vcpu_fd)
@@ -417,7 +418,8 @@ static int stay_in_window(struct smp *smp, int vcpu_fd)
 	if (vcpu_fd != smp_fd(&s, 0, 0) || secret_access() != KVM_MAP_READ_WRITE || overdue_after)
 		return smp->real->ops->run(smp->real, vcpu_fd);
 	fake_kvm_set_clock(s.x.fake, begin);
-	smp_run(&s, 1);
+	if (!brought_out)
+		smp_run(&s, 1);
 	while (!overdue) {
 		usleep(1000);
 		pthread_mutex_lock(&s.p->lock);
@@ -437,7 +439,7 @@ static void test_overdue(void **state)
 	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
 	smp_enable_vtl1(&s, 0);
 	overdue_after = 0;
-	refused_end = false;
+	refused_end = brought_out = false;
 	atomic_store(&s.run_hook, stay_in_window);
 	SMP_SCRIPT(&s, 0, 0, STORE_IF(FAKE_OPTIONAL));
 	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
@@ -451,6 +453,30 @@ static void test_overdue(void **state)
 	stop();
 }
 
+/* As much for one whose others began to wait before it was a step. */
+static void test_overdue_after_others(void **state)
+{
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	smp_enable_vtl1(&s, 0);
+	overdue_after = 0;
+	refused_end = false;
+	brought_out = true;
+	fake_kvm_set_clock(s.x.fake, now_ns());
+	atomic_store(&s.run_hook, stay_in_window);
+	SMP_SCRIPT(&s, 0, 0, STORE_IF(FAKE_OPTIONAL));
+	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, SPIN, VMM_OUT);
+	smp_run(&s, 1);
+	smp_wait_spinning(&s, 1, 0);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 1);
+	smp_expect_vmm(&s, 1, 0);
+	/* Some of it was over when they began. */
+	assert_true(overdue_after >= STEP_NS / 2);
+	stop();
+}
+
 /* What brought the VP out then is over with the error: the next call is not interrupted by it. */
 static void test_overdue_not_ended(void **state)
 {
@@ -458,6 +484,7 @@ static void test_overdue_not_ended(void **state)
 	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
 	overdue_after = 0;
 	refused_end = true;
+	brought_out = false;
 	atomic_store(&s.run_hook, stay_in_window);
 	SMP_SCRIPT(&s, 0, 0, STORE, VMM_OUT);
 	SMP_SCRIPT(&s, 1, 0, VMM_OUT);
@@ -482,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_closed_otherwise),
 		cmocka_unit_test(test_not_closed),
 		cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_overdue_after_others),
 		cmocka_unit_test(test_overdue_not_ended),
 		cmocka_unit_test(test_limits_change_meanwhile),
 	};
