@@ -102,6 +102,12 @@ enum floor_work {
 	FLOOR_DEBUGREGS = 4, /* KVM_GET_DEBUGREGS */
 	FLOOR_REGS = 8,	     /* general registers set at each entry, through kvm_run */
 	FLOOR_SWITCH = 15,
+	/*
+	 * And the least that any program has to do with it: the general registers go to the other
+	 * vCPU, the rest is compared with what that one has, and the exit's page tables with what
+	 * they were; a lock is free during KVM_RUN.
+	 */
+	FLOOR_MOVE = 16,
 };
 uint64_t floor_working_pairs(struct floor *f, uint64_t n, unsigned work);
 

@@ -2,6 +2,8 @@
 /* What bare KVM costs: the same exits, switches and protections without the library. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,14 +16,23 @@
 #define PORT	    0xe7
 #define TABLE_ENTRY 0x67
 #define LARGE_ENTRY 0xe7
+#define LEVELS	    3
+#define XSAVE_USED  832 /* x87, SSE, the header and AVX */
 
 struct floor_cpu {
 	int vm_fd, fd;
 	struct kvm_run *run;
+	/* What was read of it last. */
+	struct kvm_xsave xsave;
+	struct kvm_debugregs debugregs;
+	struct kvm_xcrs xcrs;
+	uint64_t entries[LEVELS];
+	bool seen;
 };
 
 struct floor {
 	bool one_vm;
+	pthread_mutex_t lock;
 	int run_size, memory_fd;
 	uint8_t *ram[2]; /* of the two VMs; with one VM both are the same */
 	struct floor_cpu cpus[2];
@@ -95,6 +106,7 @@ struct floor *floor_open(int kvm_fd, bool one_vm)
 	if (!f)
 		die("out of memory");
 	f->one_vm = one_vm;
+	pthread_mutex_init(&f->lock, NULL);
 	f->run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	f->memory_fd = memfd_create("floor", MFD_CLOEXEC);
 	if (f->memory_fd < 0 || ftruncate(f->memory_fd, BENCH_RAM) < 0)
@@ -124,6 +136,7 @@ void floor_close(struct floor *f)
 		munmap(f->ram[i], BENCH_RAM);
 	}
 	close(f->memory_fd);
+	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
 
@@ -157,28 +170,82 @@ uint64_t floor_pairs(struct floor *f, uint64_t n)
 
 static void work_on(struct floor_cpu *c, unsigned work)
 {
-	static struct kvm_xsave xsave;
-	struct kvm_xcrs xcrs;
-	struct kvm_debugregs debugregs;
-
 	if (work & FLOOR_REGS)
 		c->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-	if (((work & FLOOR_XSAVE) && ioctl(c->fd, KVM_GET_XSAVE, &xsave) < 0) ||
-	    ((work & FLOOR_XCRS) && ioctl(c->fd, KVM_GET_XCRS, &xcrs) < 0) ||
-	    ((work & FLOOR_DEBUGREGS) && ioctl(c->fd, KVM_GET_DEBUGREGS, &debugregs) < 0))
+	if (((work & FLOOR_XSAVE) && ioctl(c->fd, KVM_GET_XSAVE, &c->xsave) < 0) ||
+	    ((work & FLOOR_XCRS) && ioctl(c->fd, KVM_GET_XCRS, &c->xcrs) < 0) ||
+	    ((work & FLOOR_DEBUGREGS) && ioctl(c->fd, KVM_GET_DEBUGREGS, &c->debugregs) < 0))
 		die("the floor's registers: %s", strerror(errno));
+}
+
+/* The entries of the guest's tables that map its code. */
+static uint64_t entries_changed(const struct floor *f, struct floor_cpu *c)
+{
+	const uint64_t *tables = (const uint64_t *)(f->ram[c - f->cpus] + TABLES);
+	uint64_t changed = 0;
+
+	for (unsigned i = 0; i < LEVELS; i++) {
+		uint64_t entry = __atomic_load_n(&tables[i * 512], __ATOMIC_RELAXED);
+
+		changed |= entry ^ c->entries[i];
+		c->entries[i] = entry;
+	}
+	return changed;
+}
+
+static bool others(const struct floor_cpu *from, const struct floor_cpu *to)
+{
+	return memcmp(from->debugregs.db, to->debugregs.db, sizeof(to->debugregs.db)) ||
+	       from->xcrs.xcrs[0].value != to->xcrs.xcrs[0].value ||
+	       from->run->s.regs.sregs.cr2 != to->run->s.regs.sregs.cr2 ||
+	       memcmp(&from->xsave, &to->xsave, XSAVE_USED);
+}
+
+static void move_regs(const struct kvm_regs *from, struct kvm_regs *to)
+{
+	struct kvm_regs kept = *to;
+
+	*to = *from;
+	to->rsp = kept.rsp;
+	to->rip = kept.rip;
+	to->rflags = kept.rflags;
+}
+
+/* Nothing in the guest changes any of this, once it has been read of both. */
+static void move(struct floor *f, unsigned from)
+{
+	struct floor_cpu *a = &f->cpus[from], *b = &f->cpus[!from];
+	bool changed = entries_changed(f, a) != 0;
+
+	move_regs(&a->run->s.regs.regs, &b->run->s.regs.regs);
+	b->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	if (a->seen && (changed || others(a, b)))
+		die("the floor's guest changed something");
+	a->seen = true;
+}
+
+static void run_and_work(struct floor *f, unsigned index, unsigned work)
+{
+	if (work & FLOOR_MOVE)
+		pthread_mutex_unlock(&f->lock);
+	run(&f->cpus[index]);
+	if (work & FLOOR_MOVE)
+		pthread_mutex_lock(&f->lock);
+	work_on(&f->cpus[index], work);
+	if (work & FLOOR_MOVE)
+		move(f, index);
 }
 
 uint64_t floor_working_pairs(struct floor *f, uint64_t n, unsigned work)
 {
 	uint64_t start = now_ns();
 
+	pthread_mutex_lock(&f->lock);
 	while (n--) {
-		for (unsigned i = 0; i < 2; i++) {
-			run(&f->cpus[i]);
-			work_on(&f->cpus[i], work);
-		}
+		run_and_work(f, 0, work);
+		run_and_work(f, 1, work);
 	}
+	pthread_mutex_unlock(&f->lock);
 	return now_ns() - start;
 }
 

@@ -253,6 +253,7 @@ static void work_rows(struct setup *s)
 	work_row(s, "KVM_GET_DEBUGREGS", FLOOR_DEBUGREGS);
 	work_row(s, "general registers set", FLOOR_REGS);
 	work_row(s, "all of these", FLOOR_SWITCH);
+	work_row(s, "all of these, moved and compared", FLOOR_SWITCH | FLOOR_MOVE);
 	close_setup(s);
 }
 
