@@ -23,7 +23,7 @@ struct floor_cpu {
 	int vm_fd, fd;
 	struct kvm_run *run;
 	/* What was read of it last. */
-	struct kvm_xsave xsave;
+	uint8_t xsave[4096]; /* struct kvm_xsave */
 	struct kvm_debugregs debugregs;
 	struct kvm_xcrs xcrs;
 	uint64_t entries[LEVELS];
@@ -172,7 +172,7 @@ static void work_on(struct floor_cpu *c, unsigned work)
 {
 	if (work & FLOOR_REGS)
 		c->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-	if (((work & FLOOR_XSAVE) && ioctl(c->fd, KVM_GET_XSAVE, &c->xsave) < 0) ||
+	if (((work & FLOOR_XSAVE) && ioctl(c->fd, KVM_GET_XSAVE, c->xsave) < 0) ||
 	    ((work & FLOOR_XCRS) && ioctl(c->fd, KVM_GET_XCRS, &c->xcrs) < 0) ||
 	    ((work & FLOOR_DEBUGREGS) && ioctl(c->fd, KVM_GET_DEBUGREGS, &c->debugregs) < 0))
 		die("the floor's registers: %s", strerror(errno));
@@ -198,7 +198,7 @@ static bool others(const struct floor_cpu *from, const struct floor_cpu *to)
 	return memcmp(from->debugregs.db, to->debugregs.db, sizeof(to->debugregs.db)) ||
 	       from->xcrs.xcrs[0].value != to->xcrs.xcrs[0].value ||
 	       from->run->s.regs.sregs.cr2 != to->run->s.regs.sregs.cr2 ||
-	       memcmp(&from->xsave, &to->xsave, XSAVE_USED);
+	       memcmp(from->xsave, to->xsave, XSAVE_USED);
 }
 
 static void move_regs(const struct kvm_regs *from, struct kvm_regs *to)

@@ -55,7 +55,7 @@ static const struct change changes[] = {
 /* All that user space has without asking, and what it can ask for. */
 struct seen {
 	uint8_t run[PAGE];
-	struct kvm_xsave xsave;
+	uint8_t xsave[PAGE]; /* struct kvm_xsave */
 	struct kvm_fpu fpu;
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs debugregs;
@@ -76,7 +76,7 @@ static void write_code(const struct guest *g, const struct change *c, bool made)
 
 static bool ask(const struct guest *g, struct seen *s)
 {
-	return ioctl(g->vcpu, KVM_GET_XSAVE, &s->xsave) == 0 &&
+	return ioctl(g->vcpu, KVM_GET_XSAVE, s->xsave) == 0 &&
 	       ioctl(g->vcpu, KVM_GET_FPU, &s->fpu) == 0 &&
 	       ioctl(g->vcpu, KVM_GET_XCRS, &s->xcrs) == 0 &&
 	       ioctl(g->vcpu, KVM_GET_DEBUGREGS, &s->debugregs) == 0;
@@ -102,7 +102,7 @@ static bool run(struct guest *g, const struct change *c, bool made, struct seen 
 
 static unsigned differences(const struct seen *a, const struct seen *b)
 {
-	return (memcmp(&a->xsave, &b->xsave, sizeof(a->xsave)) ? GET_XSAVE : 0) |
+	return (memcmp(a->xsave, b->xsave, sizeof(a->xsave)) ? GET_XSAVE : 0) |
 	       (memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)) ? GET_FPU : 0) |
 	       (memcmp(&a->xcrs, &b->xcrs, sizeof(a->xcrs)) ? GET_XCRS : 0) |
 	       (memcmp(&a->debugregs, &b->debugregs, sizeof(a->debugregs)) ? GET_DEBUGREGS : 0);
