@@ -38,6 +38,7 @@
 #define HV_SET_VP_REGISTERS	  0x51
 #define HV_TRANSLATE		  0x52
 #define HV_ASSERT_INTERRUPT	  0x94
+#define HV_START_VP		  0x99
 #define HV_GET_VP_INDEX		  0x9a
 #define HV_TRANSLATE_EX		  0xac
 #define HV_CHECK_ACCESS		  0xd4
@@ -133,6 +134,28 @@ struct hv_context {
 	uint64_t efer, cr0, cr3, cr4, pat;
 };
 _Static_assert(sizeof(struct hv_context) == 224, "HV_INITIAL_VP_CONTEXT");
+
+/* The input of HvCallEnablePartitionVtl */
+struct hv_partition_vtl {
+	uint64_t partition;
+	uint8_t vtl;
+	uint8_t flags; /* HV_ENABLE_MBEC */
+	uint8_t reserved[6];
+};
+_Static_assert(sizeof(struct hv_partition_vtl) == 16, "HvCallEnablePartitionVtl");
+_Static_assert(offsetof(struct hv_partition_vtl, flags) == 9, "HvCallEnablePartitionVtl");
+
+/* The input of HvCallEnableVpVtl and of HvCallStartVirtualProcessor */
+struct hv_vp_vtl {
+	uint64_t partition;
+	uint32_t vp;
+	uint8_t vtl;
+	uint8_t reserved[3];
+	struct hv_context context;
+};
+_Static_assert(sizeof(struct hv_vp_vtl) == 240, "HvCallEnableVpVtl");
+_Static_assert(offsetof(struct hv_vp_vtl, vtl) == 12, "HvCallEnableVpVtl");
+_Static_assert(offsetof(struct hv_vp_vtl, context) == 16, "HvCallEnableVpVtl");
 
 #define HV_EXECUTION_LONG_MODE 0x10   /* bit of execution_state */
 #define HV_EXECUTION_PENDING   0x40   /* another: an event is being delivered */

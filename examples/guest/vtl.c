@@ -18,22 +18,6 @@
 #define RETURN_RESTORES 0
 #define RETURN_FAST	1
 
-/* HvCallEnableVpVtl's input */
-struct enable_vp_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl;
-	uint8_t reserved[3];
-	struct hv_context context;
-};
-_Static_assert(sizeof(struct enable_vp_input) == 240, "HvCallEnableVpVtl");
-
-struct enable_partition_input {
-	uint64_t partition;
-	uint8_t vtl, flags;
-	uint8_t reserved[6];
-};
-
 extern char vtl_entry[], vtl_stack_top[], vtl2_entry[], vtl2_stack_top[];
 
 static uint8_t assist_page[PAGE_SIZE] PAGE_ALIGNED;
@@ -67,7 +51,7 @@ void vtl_fill_context(struct hv_context *in, const struct vtl_image *image)
 
 uint16_t vtl_enable_on(uint32_t vp, unsigned vtl, const struct hv_context *context)
 {
-	static struct enable_vp_input input __attribute__((aligned(256)));
+	static struct hv_vp_vtl input __attribute__((aligned(256)));
 
 	input.partition = HV_PARTITION_SELF;
 	input.vp = vp;
@@ -80,7 +64,7 @@ uint8_t vtl_enable_flags;
 
 uint16_t vtl_enable_at(unsigned vtl, const struct vtl_image *image)
 {
-	static struct enable_partition_input partition __attribute__((aligned(16)));
+	static struct hv_partition_vtl partition __attribute__((aligned(16)));
 	struct hv_context context;
 	uint64_t result;
 

@@ -33,7 +33,6 @@
 #define ICR_STARTUP	 0x4600
 #define X2APIC		 0xc00
 
-#define MBEC		 1 /* of HvCallEnablePartitionVtl's flags, and of the secure configuration */
 #define TLB_LOCKED	 2
 #define RETURN_RESTORES	 0
 #define BOOT_TOKEN	 0xdc
@@ -49,30 +48,14 @@ enum function {
 };
 
 /* Writes to CR0, CR4 and the table registers, which the library may refuse; and to MSRs. */
-#define LOCK_CONTROL		UINT64_C(0x00078003)
-#define LOCK_MSRS		UINT64_C(0x00785540)
-#define CR4_PINNED		UINT64_C(0x00310800) /* SMEP, SMAP, UMIP and the like */
-#define CR0_PINNED		UINT64_C(0x00010000) /* WP */
+#define LOCK_CONTROL	  UINT64_C(0x00078003)
+#define LOCK_MSRS	  UINT64_C(0x00785540)
+#define CR4_PINNED	  UINT64_C(0x00310800) /* SMEP, SMAP, UMIP and the like */
+#define CR0_PINNED	  UINT64_C(0x00010000) /* WP */
 
-#define REGISTER_VP_STATUS_MBEC UINT64_C(0x10)
-#define REGISTER_SECURE_CONFIG	0x000d0010
-#define REGISTER_STATUS		0x000d0004
-#define REGISTER_CR0_MASK	0x000e0001
-#define REGISTER_CR4_MASK	0x000e0002
-
-/* HvCallEnableVpVtl */
-struct enable_vp {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl, reserved[3];
-	struct hv_context context;
-};
-_Static_assert(sizeof(struct enable_vp) == 240, "HvCallEnableVpVtl");
-
-struct enable_partition {
-	uint64_t partition;
-	uint8_t vtl, flags, reserved[6];
-};
+#define REGISTER_STATUS	  0x000d0004
+#define REGISTER_CR0_MASK 0x000e0001
+#define REGISTER_CR4_MASK 0x000e0002
 
 struct protect {
 	uint64_t partition;
@@ -94,8 +77,8 @@ uint8_t smp_stacks[VPS_MAX][STACK_SIZE] PAGE_ALIGNED;
 struct table_pointer smp_idt;
 
 static union {
-	struct enable_vp enable_vp;
-	struct enable_partition enable_partition;
+	struct hv_vp_vtl enable_vp;
+	struct hv_partition_vtl enable_partition;
 	struct protect protect;
 	uint64_t flush[8];
 } input PAGE_ALIGNED;
@@ -182,7 +165,7 @@ static void boot_vp(unsigned vp)
 	wrmsr(HV_MSR_SCONTROL, HV_ENABLE);
 	wrmsr(HV_MSR_SIMP, (uint64_t)message_pages[vp] | HV_ENABLE);
 	wrmsr(HV_MSR_SINT0, SINT_VECTOR | HV_SINT_AUTO_EOI);
-	set_own(REGISTER_SECURE_CONFIG, MBEC | TLB_LOCKED);
+	set_own(HV_REGISTER_SECURE_CONFIG, HV_SECURE_CONFIG_MBEC | TLB_LOCKED);
 	secure[vp].booted = true;
 	if (vp)
 		return;
@@ -198,7 +181,7 @@ static uint16_t enable_vp(unsigned vp)
 		.limit = (uint16_t)((char *)guest_gdt_end - (char *)guest_gdt - 1),
 		.base = (uint64_t)guest_gdt};
 
-	input.enable_vp = (struct enable_vp){
+	input.enable_vp = (struct hv_vp_vtl){
 		.partition = HV_PARTITION_SELF,
 		.vp = vp,
 		.vtl = 1,
@@ -370,7 +353,7 @@ static void check_mbec(void)
 	uint64_t status = 0;
 
 	CHECK_EQUAL(hv_get_register(HV_OWN_VTL, HV_REGISTER_VP_STATUS, &status), HV_SUCCESS);
-	CHECK(status & REGISTER_VP_STATUS_MBEC);
+	CHECK(status & HV_VP_STATUS_MBEC);
 	CHECK_EQUAL(status >> 16 & 0xffff, 3);
 }
 
@@ -443,8 +426,8 @@ static void load(void)
 
 	CHECK_EQUAL(hv_get_register(HV_OWN_VTL, REGISTER_STATUS, &status), HV_SUCCESS);
 	CHECK_EQUAL(status & 0xffff, 1);
-	input.enable_partition =
-		(struct enable_partition){.partition = HV_PARTITION_SELF, .vtl = 1, .flags = MBEC};
+	input.enable_partition = (struct hv_partition_vtl){
+		.partition = HV_PARTITION_SELF, .vtl = 1, .flags = HV_ENABLE_MBEC};
 	CHECK_EQUAL(HV_STATUS(hv_call(HV_ENABLE_PARTITION_VTL, (uint64_t)&input, 0)), HV_SUCCESS);
 	CHECK_EQUAL(enable_vp(0), HV_SUCCESS);
 	secure_call(BOOT, 0, 0);

@@ -16,18 +16,6 @@
 #define CR4	    0x20       /* PAE */
 #define WAIT	    100000000u
 
-/* HvCallEnablePartitionVtl's, and that of HvCallEnableVpVtl and HvCallStartVirtualProcessor */
-struct partition_input {
-	uint64_t partition;
-	uint8_t vtl, flags, reserved[6];
-};
-struct context_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl, reserved[3];
-	struct hv_context context;
-};
-
 extern char pae_vtl1[], pae_vtl0[];
 
 uint64_t pae_pointers0[512] PAGE_ALIGNED; /* for VTL0 of VP 1 */
@@ -35,7 +23,7 @@ static uint64_t pointers1[512] PAGE_ALIGNED;
 static uint64_t directories[4][512] PAGE_ALIGNED;
 static uint8_t stacks[2][256] __attribute__((aligned(16)));
 
-struct context_input pae_input __attribute__((aligned(256)));
+struct hv_vp_vtl pae_input __attribute__((aligned(256)));
 volatile uint32_t pae_entries, pae_status = UINT32_MAX, pae_started;
 
 static void make_tables(void)
@@ -62,7 +50,7 @@ static void fill(struct hv_context *c, const void *entry, const uint64_t *pointe
 /* With VTL0's message page where VTL1's pointers are: it is empty. */
 static void enable_vtl1(void)
 {
-	static struct partition_input partition = {.partition = HV_PARTITION_SELF, .vtl = 1};
+	static struct hv_partition_vtl partition = {.partition = HV_PARTITION_SELF, .vtl = 1};
 	struct hv_context context;
 
 	CHECK_EQUAL(HV_STATUS(hv_call(HV_ENABLE_PARTITION_VTL, (uint64_t)&partition, 0)),
@@ -84,7 +72,7 @@ int guest_main(void)
 	vtl_call(&frame);
 	CHECK_EQUAL(pae_entries, 1);
 
-	pae_input = (struct context_input){.partition = HV_PARTITION_SELF, .vp = 1};
+	pae_input = (struct hv_vp_vtl){.partition = HV_PARTITION_SELF, .vp = 1};
 	fill(&pae_input.context, pae_vtl0, pae_pointers0, stacks[0] + sizeof(stacks[0]));
 	frame = (struct vtl_frame){0};
 	vtl_call(&frame);

@@ -10,7 +10,6 @@
 #include "real_window.h"
 #include "vtl.h"
 
-#define HV_START_VP  0x99
 #define CODE16	     0x9b
 #define DATA16	     0x93
 #define CR0_ET	     0x10
@@ -19,17 +18,10 @@
 #define FXSAVE_MXCSR 24
 #define PATIENCE     300000000 /* 100 ns units */
 
-struct start_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl, reserved[3];
-	struct hv_context context;
-};
-
 extern char real_stub[], real_stub_end[], real_handler[], real_handler_end[];
 
 static uint64_t rip = UINT64_MAX;
-static struct start_input input __attribute__((aligned(256)));
+static struct hv_vp_vtl input __attribute__((aligned(256)));
 
 static struct hv_segment segment(uint64_t base, uint16_t attributes)
 {
@@ -62,7 +54,7 @@ static void fill(void)
 	struct hv_context *c = &input.context;
 	uint16_t *gp = (uint16_t *)(REAL_IDT + 4 * VECTOR_GP);
 
-	input = (struct start_input){.partition = HV_PARTITION_SELF, .vp = 1};
+	input = (struct hv_vp_vtl){.partition = HV_PARTITION_SELF, .vp = 1};
 	c->rsp = REAL_STACK;
 	c->rflags = 2;
 	c->cs = segment(REAL_STUB, CODE16);

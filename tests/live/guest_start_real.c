@@ -17,13 +17,6 @@
 #define CR0_ET			  0x10
 #define HV_INVALID_REGISTER_VALUE 0x50
 
-struct start_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl, reserved[3];
-	struct hv_context context;
-};
-
 struct found {
 	uint16_t cs, ds, ss, sp, flags, data;
 	uint32_t cr0;
@@ -31,7 +24,7 @@ struct found {
 
 extern char real_stub[], real_stub_entry[], real_stub_end[];
 
-static struct start_input input __attribute__((aligned(256)));
+static struct hv_vp_vtl input __attribute__((aligned(256)));
 static volatile struct found found;
 static volatile uint16_t data = 0xbeef;
 static volatile uint8_t stack[SP];
@@ -49,7 +42,7 @@ static void fill(unsigned vp, unsigned vtl)
 {
 	struct hv_context *c = &input.context;
 
-	input = (struct start_input){.partition = HV_PARTITION_SELF, .vp = vp, .vtl = (uint8_t)vtl};
+	input = (struct hv_vp_vtl){.partition = HV_PARTITION_SELF, .vp = vp, .vtl = (uint8_t)vtl};
 	c->rip = (uint64_t)(real_stub_entry - real_stub);
 	c->rsp = SP;
 	c->rflags = RFLAGS;

@@ -14,16 +14,6 @@
 #define STARTUP_PAGE	8 /* SMP_TRAMPOLINE of smp_entry.S */
 #define RETURN_RESTORES 0
 
-/* HvCallEnableVpVtl and HvCallStartVirtualProcessor take the same. */
-struct context_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl;
-	uint8_t reserved[3];
-	struct hv_context context;
-};
-_Static_assert(sizeof(struct context_input) == 240, "HvCallStartVirtualProcessor");
-
 struct work {
 	void (*volatile fn)(uint64_t arg);
 	uint64_t arg;
@@ -177,7 +167,7 @@ void smp_call(void (*fn)(uint64_t arg), uint64_t arg)
 
 static uint16_t call_with_context(uint64_t code, unsigned vp, unsigned vtl)
 {
-	static struct context_input input __attribute__((aligned(256)));
+	static struct hv_vp_vtl input __attribute__((aligned(256)));
 	const struct vtl_image image = {
 		.entry = vtl ? vtl_entry : (const char *)smp_long_mode,
 		.stack_top = (vtl ? stacks1[vp] : smp_stacks[vp]) + sizeof(stacks1[0]),
@@ -186,8 +176,7 @@ static uint16_t call_with_context(uint64_t code, unsigned vp, unsigned vtl)
 		.gdt_end = guest_gdt_end,
 	};
 
-	input = (struct context_input){
-		.partition = HV_PARTITION_SELF, .vp = vp, .vtl = (uint8_t)vtl};
+	input = (struct hv_vp_vtl){.partition = HV_PARTITION_SELF, .vp = vp, .vtl = (uint8_t)vtl};
 	vtl_fill_context(&input.context, &image);
 	input.context.idtr = (struct hv_table){.limit = smp_idt.limit, .base = smp_idt.base};
 	return HV_STATUS(hv_call(code, (uint64_t)&input, 0));

@@ -12,7 +12,6 @@
 #define SMP_VECTOR(vtl)	       (0xd0 + (vtl)) /* the VTLs share their table of handlers */
 #define HV_SEND_CLUSTER_IPI    0x0b
 #define HV_SEND_CLUSTER_IPI_EX 0x15
-#define HV_START_VP	       0x99
 #define HV_INVALID_VP_STATE    0x15
 
 #define MSR_APIC_BASE	       0x1b
