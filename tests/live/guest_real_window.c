@@ -4,19 +4,27 @@
  * page which the instruction was allowed to read must not find it open: nothing of it runs. (A
  * processor would shut down.)
  */
-#include "console.h"
 #include "cpu.h"
 #include "guest.h"
 #include "real_window.h"
+#include "trap.h"
 #include "vtl.h"
+#include "x2apic.h"
 
-#define CODE16	     0x9b
-#define DATA16	     0x93
-#define CR0_ET	     0x10
-#define IDT_LIMIT    0x1f
-#define VECTOR_GP    13
-#define FXSAVE_MXCSR 24
-#define PATIENCE     300000000 /* 100 ns units */
+#define CODE16		   0x9b
+#define DATA16		   0x93
+#define CR0_ET		   0x10
+#define IDT_LIMIT	   0x1f
+#define VECTOR_GP	   13
+#define FXSAVE_MXCSR	   24
+#define PATIENCE	   300000000 /* 100 ns units */
+#define INTERVAL	   1000000   /* of looks */
+#define TIMER_VECTOR	   0x60
+
+#define MSR_STIMER0_CONFIG 0x400000b0
+#define MSR_STIMER0_COUNT  0x400000b1
+#define STIMER_ENABLE	   1
+#define STIMER_DIRECT(v)   (0x1000 | (v) << 4)
 
 extern char real_stub[], real_stub_end[], real_handler[], real_handler_end[];
 
@@ -68,9 +76,22 @@ static void fill(void)
 	gp[1] = REAL_PAGE >> 4;
 }
 
+static void on_timer(struct trap_frame *f)
+{
+	(void)f;
+	x2apic_eoi();
+}
+
+static void nap(void)
+{
+	wrmsr(MSR_STIMER0_COUNT, rdmsr(HV_MSR_TIME_REF_COUNT) + INTERVAL);
+	trap_halt();
+}
+
 /*
- * Until it is in front of its handler, where it has to stay. On a busy host the step can have been
- * given up, and then it never gets there.
+ * Until it is in front of its handler, where it has to stay. Halted meanwhile: who looks all the
+ * time keeps bringing the other out, which then may not get to its access at all; and who waits to
+ * get in or to look ends a step that is not over after 100 ms (lib/vcpu/step.c).
  */
 static void watch(void)
 {
@@ -78,14 +99,16 @@ static void watch(void)
 	uint64_t end = rdmsr(HV_MSR_TIME_REF_COUNT) + PATIENCE;
 	struct vtl_frame frame;
 
+	x2apic_enable();
+	trap_handle(TIMER_VECTOR, on_timer);
+	wrmsr(MSR_STIMER0_CONFIG, STIMER_ENABLE | STIMER_DIRECT(TIMER_VECTOR));
 	do {
+		nap();
 		frame = (struct vtl_frame){.rbx = 1};
 		vtl_call(&frame);
 	} while (rip != REAL_HANDLER && !*executed && rdmsr(HV_MSR_TIME_REF_COUNT) < end);
 	CHECK_EQUAL(*executed, 0);
-	CHECK(rip == REAL_HANDLER || rip == REAL_ACCESS);
-	if (rip != REAL_HANDLER)
-		print("the step was given up\n");
+	CHECK_EQUAL(rip, REAL_HANDLER);
 }
 
 int guest_main(void)
