@@ -15,6 +15,8 @@ TAP_PLAN = re.compile(r'^1\.\.(\d+)(?:\s*#\s*skip\S*\s*(.*))?', re.I | re.M)
 TAP_CASE = re.compile(r'^(not )?ok\b\s*\d*\s*-?\s*([^#\n]*?)\s*(?:#\s*(skip|todo)\S*\s*(.*))?$', re.I | re.M)
 CMOCKA_END = re.compile(r'^\[(  PASSED  |  FAILED  |  SKIPPED )\] (\d+) test', re.M)
 CMOCKA_NAME = re.compile(r'^\[(  FAILED  |  SKIPPED )\] (?!\d+ test)(\S.*)', re.M)
+CMOCKA_SKIPPED = re.compile(r'^\[ RUN      \] (\S+)\n(.*?)^\[  SKIPPED \] \1$', re.M | re.S)
+CMOCKA_SUM = re.compile(r'^ *\d+ (?:FAILED|SKIPPED) TEST\(S\)$', re.M)
 CMOCKA_WORDS = {'PASSED': 'pass', 'FAILED': 'fail', 'SKIPPED': 'skip'}
 NO_REASON = 'no reason given'
 
@@ -42,15 +44,16 @@ def tap_cases(name, text):
 
 
 def cmocka_cases(name, text):
-    """cmocka has no place for a skip's reason: what the test printed is the best there is."""
+    """cmocka has no place for a skip's reason: it is what the test printed."""
     counts, names = collections.Counter(), collections.defaultdict(dict)
     for word, number in CMOCKA_END.findall(text):
         counts[CMOCKA_WORDS[word.strip()]] += int(number)
     for word, case in CMOCKA_NAME.findall(text):
         names[CMOCKA_WORDS[word.strip()]][f'{name}: {case}'] = True  # they are named twice
-    printed = '\n'.join(line for line in text.splitlines() if not line.startswith('['))
-    reasons = {'pass': '', 'fail': '', 'skip': skip_reason(printed)}
-    return [(kind, case, reasons[kind]) for kind, number in counts.items()
+    own = {f'{name}: {case}': skip_reason(printed) for case, printed in CMOCKA_SKIPPED.findall(text)}
+    printed = '\n'.join(line for line in CMOCKA_SUM.sub('', text).splitlines() if not line.startswith('['))
+    return [(kind, case, own.get(case, skip_reason(printed)) if kind == 'skip' else '')
+            for kind, number in counts.items()
             for case in ([*names[kind]] + [name] * number)[:number]]
 
 

@@ -184,8 +184,7 @@ static void test_single_step(void **state)
 	struct kvm_guest_debug step = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
 	struct kvm_guest_debug off = {0};
 
-	if (OP(w, check_extension, w->vm_fd, KVM_CAP_SET_GUEST_DEBUG) <= 0)
-		skip();
+	WORLD_NEED(w, KVM_CAP_SET_GUEST_DEBUG);
 	world_load(w, &guest_nops);
 	assert_int_equal(OP(w, set_guest_debug, w->vcpu_fd, &step), 0);
 	for (unsigned i = 1; i <= 2; i++) {

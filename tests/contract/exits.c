@@ -109,8 +109,7 @@ static void test_store_to_read_only_slot(void **state)
 	struct world *w = *state;
 	uint64_t before = 0;
 
-	if (OP(w, check_extension, w->vm_fd, KVM_CAP_READONLY_MEM) <= 0)
-		skip();
+	WORLD_NEED(w, KVM_CAP_READONLY_MEM);
 	world_load(w, &guest_store_rom);
 	assert_int_equal(world_set_slot(w, 1, GUEST_ROM, PAGE_BYTES, KVM_MEM_READONLY,
 					w->alias + GUEST_SPARE),
@@ -125,8 +124,7 @@ static void test_load_from_read_only_slot(void **state)
 	struct world *w = *state;
 	uint64_t value = STORED_VALUE;
 
-	if (OP(w, check_extension, w->vm_fd, KVM_CAP_READONLY_MEM) <= 0)
-		skip();
+	WORLD_NEED(w, KVM_CAP_READONLY_MEM);
 	world_load(w, &guest_load_rom);
 	memcpy(w->mem + GUEST_SPARE, &value, sizeof(value));
 	assert_int_equal(world_set_slot(w, 1, GUEST_ROM, PAGE_BYTES, KVM_MEM_READONLY,

@@ -54,8 +54,7 @@ static void test_recreate_read_only(void **state)
 {
 	struct world *w = *state;
 
-	if (OP(w, check_extension, w->vm_fd, KVM_CAP_READONLY_MEM) <= 0)
-		skip();
+	WORLD_NEED(w, KVM_CAP_READONLY_MEM);
 	assert_int_equal(world_set_slot(w, SLOT, AT, BYTES, 0, spare(w)), 0);
 	assert_int_equal(world_set_slot(w, SLOT, AT, 0, 0, NULL), 0);
 	assert_int_equal(world_set_slot(w, SLOT, AT, BYTES, KVM_MEM_READONLY, spare(w)), 0);

@@ -49,10 +49,8 @@ static struct kvm_sregs enter_pae(struct world *w)
 	memcpy(w->mem + TABLE, &page, sizeof(page));
 	assert_int_equal(OP(w, set_sregs, w->vcpu_fd, &s), 0);
 	assert_int_equal(OP(w, get_sregs, w->vcpu_fd, &now), 0);
-	if (now.cr0 != s.cr0) {
-		print_message("this KVM has no PAE paging\n");
-		skip();
-	}
+	if (now.cr0 != s.cr0)
+		world_skip("this KVM has no PAE paging");
 	if (w->fake)
 		fake_vcpu_fetch(w->fake, w->vcpu_fd, true);
 	world_load(w, &guest_outs);
@@ -71,8 +69,8 @@ static void test_pae_sync(void **state)
 	struct world *w = *state;
 	struct kvm_sregs s;
 
-	if (!(OP(w, check_extension, w->vm_fd, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_SREGS))
-		skip();
+	if (!(WORLD_NEED(w, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_SREGS))
+		world_skip("KVM_RUN takes no special registers");
 	s = enter_pae(w);
 	show_pointers(w, true);
 	sync_in(w, &s);
@@ -122,8 +120,7 @@ static void test_pae_none(void **state)
 	struct kvm_sregs s;
 	struct kvm_sregs2 none = {.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID};
 
-	if (OP(w, check_extension, w->vm_fd, KVM_CAP_SREGS2) <= 0)
-		skip();
+	WORLD_NEED(w, KVM_CAP_SREGS2);
 	s = enter_pae(w);
 	if (w->fake)
 		fake_vcpu_on_event(w->fake, w->vcpu_fd, leave_fetching, NULL);
@@ -146,8 +143,7 @@ static void test_pae_bad_sregs2(void **state)
 	struct kvm_sregs2 bad = {.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID};
 	struct kvm_sregs s;
 
-	if (OP(w, check_extension, w->vm_fd, KVM_CAP_SREGS2) <= 0)
-		skip();
+	WORLD_NEED(w, KVM_CAP_SREGS2);
 	assert_int_equal(OP(w, get_sregs, w->vcpu_fd, &s), 0);
 	memcpy(&bad, &s, offsetof(struct kvm_sregs2, flags));
 	assert_int_equal(OP(w, set_sregs2, w->vcpu_fd, &bad), -EINVAL); /* of long mode */

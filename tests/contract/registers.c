@@ -82,11 +82,9 @@ static void test_bad_sregs(void **state)
 static void test_sync_regs(void **state)
 {
 	struct world *w = *state;
-	int fields = OP(w, check_extension, w->vm_fd, KVM_CAP_SYNC_REGS);
+	int fields = WORLD_NEED(w, KVM_CAP_SYNC_REGS);
 	struct kvm_regs *regs = &w->run->s.regs.regs, after;
 
-	if (fields <= 0)
-		skip();
 	world_load(w, &guest_outs);
 	world_load(w, &guest_other);
 	w->run->kvm_valid_regs = (uint64_t)fields;

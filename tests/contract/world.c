@@ -156,6 +156,21 @@ int world_teardown(void **state)
 	return 0;
 }
 
+void world_skip(const char *why)
+{
+	print_message("skipped: %s\n", why);
+	skip();
+}
+
+int world_need(struct world *w, int capability, const char *why)
+{
+	int value = OP(w, check_extension, w->vm_fd, capability);
+
+	if (value <= 0)
+		world_skip(why);
+	return value;
+}
+
 /* Not every test runs its guest to the end. */
 void world_load(struct world *w, const struct guest *guest)
 {

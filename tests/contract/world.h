@@ -41,6 +41,12 @@ int world_teardown(void **state);
 
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
+/* Ends the test: the host has not what it is about. scripts/test.sh says why. */
+void world_skip(const char *why);
+/* The same unless the VM has the capability. Returns what it says of that. */
+int world_need(struct world *w, int capability, const char *why);
+#define WORLD_NEED(w, capability) world_need(w, capability, "no " #capability)
+
 /* Puts the guest where it belongs, code and steps. */
 void world_load(struct world *w, const struct guest *guest);
 /* Backs [gpa, gpa + size) with memory at GUEST_SPARE. Returns what the host does. */

@@ -37,6 +37,11 @@ CASES = [
     ('FAIL', '[  PASSED  ] 3 test(s).\n', '3 passed, 1 failed, 0 skipped', ['failed: s: t: fail']),
     ('OK', 'skipped: no AVX\n[  SKIPPED ] y\n[  PASSED  ] 1 test(s).\n[  SKIPPED ] 1 test(s), listed below:\n'
      '[  SKIPPED ] y\n', '1 passed, 0 failed, 1 skipped', ['skipped: s: t: y: no AVX']),
+    ('OK', '[ RUN      ] x\n[       OK ] x\n[ RUN      ] y\nskipped: no AVX\n[  SKIPPED ] y\n[ RUN      ] z\n'
+     'skipped: no PAE\n[  SKIPPED ] z\n[ RUN      ] q\n[  SKIPPED ] q\n[  PASSED  ] 1 test(s).\n'
+     '[  SKIPPED ] 3 test(s), listed below:\n[  SKIPPED ] y\n[  SKIPPED ] z\n[  SKIPPED ] q\n\n 3 SKIPPED TEST(S)\n',
+     '1 passed, 0 failed, 3 skipped',
+     ['skipped: s: t: y: no AVX', 'skipped: s: t: z: no PAE', 'skipped: s: t: q: no reason given']),
 ]
 
 
