@@ -77,6 +77,9 @@ struct insn {
 	uint8_t selector_count;
 	struct insn_access outer;
 	enum insn_marks marks;
+	/* It loads, or may load, PAE paging's four entries, which are at `pointers`. */
+	bool loads_pointers;
+	gpa_t pointers;
 };
 
 /*

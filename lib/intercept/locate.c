@@ -229,6 +229,22 @@ static enum verdict check_operands(struct search *s, const struct insn *insn)
 	return loaded ? PASSES : search_selectors(s, insn);
 }
 
+/*
+ * Intel's processors load PAE's pointers with CR3, and the read is an EPT violation of that
+ * instruction, without a linear address (SDM vol. 3, 4.4.1 and "EPT Violations").
+ */
+static enum verdict check_pointers(struct search *s, const struct insn *insn)
+{
+	const struct piece p = {.gpa = insn->pointers};
+	enum verdict verdict;
+
+	if (!insn->loads_pointers)
+		return PASSES;
+	verdict = check_page(s, &p, MEM_READ, false);
+	s->v->gva_valid &= verdict == PASSES;
+	return verdict;
+}
+
 static enum verdict check_instruction(struct search *s)
 {
 	struct insn insn;
@@ -241,6 +257,8 @@ static enum verdict check_instruction(struct search *s)
 	s->v->unbounded = insn.unbounded;
 	s->undefined = insn.undefined;
 	verdict = check_operands(s, &insn);
+	if (verdict == PASSES)
+		verdict = check_pointers(s, &insn);
 	if (verdict != PASSES)
 		return verdict;
 	if (insn.interrupt)

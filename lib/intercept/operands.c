@@ -258,6 +258,25 @@ static int add_operands(const struct insn_context *c, const struct insn_parsed *
 	return 0;
 }
 
+/* MOV to CR3; and to CR0 and CR4, with some of their bits (SDM vol. 3, 4.4.1). */
+static void add_pointers(const struct insn_context *c, const struct insn_parsed *p,
+			 struct insn *insn)
+{
+	const ZydisDecodedOperand *to = &p->operands[0];
+	uint64_t cr3 = c->sregs->cr3;
+	struct gpr from;
+
+	if (p->info.mnemonic != ZYDIS_MNEMONIC_MOV || to->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    !cpu_pae_paging(c->sregs))
+		return;
+	if (to->reg.value == ZYDIS_REGISTER_CR3 && gpr_of(p->operands[1].reg.value, &from))
+		cr3 = gpr_read(c->regs, from);
+	else if (to->reg.value != ZYDIS_REGISTER_CR0 && to->reg.value != ZYDIS_REGISTER_CR4)
+		return;
+	insn->loads_pointers = true;
+	insn->pointers = gpa_from(cpu_pae_pointers(cr3));
+}
+
 int insn_evaluate(const struct insn_context *c, const struct insn_parsed *p, struct insn *insn)
 {
 	int r;
@@ -265,6 +284,8 @@ int insn_evaluate(const struct insn_context *c, const struct insn_parsed *p, str
 	insn->access_count = insn->selector_count = 0;
 	insn->marks = MARKS_NOTHING;
 	insn->outer.size = 0;
+	insn->loads_pointers = false;
+	add_pointers(c, p, insn);
 	if (LISTED(p->info.mnemonic, no_access) || counted_out(c, p))
 		return 0;
 	if (p->info.mnemonic == ZYDIS_MNEMONIC_ENTER)

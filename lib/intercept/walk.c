@@ -52,7 +52,7 @@ static struct paging paging_of(const struct kvm_sregs *s)
 			     .index_bits = 9,
 			     .large = 1 << 1 | 1 << 2,
 			     .bare_top = true,
-			     .root = s->cr3 & UINT64_C(0xffffffe0)};
+			     .root = cpu_pae_pointers(s->cr3)};
 	struct paging legacy = {.levels = 2,
 				.entry_size = 4,
 				.index_bits = 10,

@@ -240,6 +240,12 @@ static inline bool cpu_pae_paging(const struct kvm_sregs *s)
 	return (s->cr0 & CPU_CR0_PG) && (s->cr4 & CPU_CR4_PAE) && !(s->efer & CPU_EFER_LMA);
 }
 
+/* Where they are. */
+static inline uint64_t cpu_pae_pointers(uint64_t cr3)
+{
+	return cr3 & UINT64_C(0xffffffe0);
+}
+
 static inline bool cpu_64bit(const struct kvm_sregs *s)
 {
 	return (s->efer & CPU_EFER_LMA) && s->cs.l;
