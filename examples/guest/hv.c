@@ -18,29 +18,9 @@
 #define PENDING_EXCEPTION  1
 #define PENDING_ERROR_CODE (1 << 8)
 
-#define PAGES_PER_CALL	   256
-
-struct register_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl;
-	uint8_t reserved[3];
-	uint32_t name;
-	uint32_t reserved2[3];
-	uint64_t value[2]; /* HvCallSetVpRegisters only */
-};
-
-struct protection_input {
-	uint64_t partition;
-	uint32_t mask;
-	uint8_t vtl;
-	uint8_t reserved[3];
-	uint64_t pages[PAGES_PER_CALL];
-};
-
 static union {
-	struct register_input reg;
-	struct protection_input protection;
+	struct hv_vp_register reg;
+	struct hv_protection protection;
 	uint8_t bytes[PAGE_SIZE];
 } input PAGE_ALIGNED;
 static uint64_t output[PAGE_SIZE / sizeof(uint64_t)] PAGE_ALIGNED;
@@ -87,7 +67,7 @@ uint64_t hv_call(uint64_t control, uint64_t in, uint64_t out)
 
 static void prepare_register(uint32_t vp, uint8_t vtl, uint32_t name)
 {
-	input.reg = (struct register_input){
+	input.reg = (struct hv_vp_register){
 		.partition = HV_PARTITION_SELF, .vp = vp, .vtl = vtl, .name = name};
 }
 
@@ -125,26 +105,31 @@ uint16_t hv_inject(uint8_t vtl, uint8_t vector)
 			       PENDING_EXCEPTION | PENDING_ERROR_CODE | (uint64_t)vector << 16);
 }
 
-static uint64_t protect_some(uint64_t first, size_t count, uint32_t mask)
+static uint64_t protect_some(uint8_t vtl, uint64_t first, size_t count, uint32_t mask)
 {
-	input.protection = (struct protection_input){
-		.partition = HV_PARTITION_SELF, .mask = mask, .vtl = HV_VTL(0)};
+	input.protection =
+		(struct hv_protection){.partition = HV_PARTITION_SELF, .mask = mask, .vtl = vtl};
 	for (size_t i = 0; i < count; i++)
 		input.protection.pages[i] = first + i;
 	return hv_call(HV_MODIFY_PROTECTION_MASK | HV_REPS(count), (uint64_t)&input, 0);
 }
 
-uint64_t hv_protect(const void *gpa, size_t count, uint32_t mask)
+uint64_t hv_protect_from(uint8_t vtl, const void *gpa, size_t count, uint32_t mask)
 {
 	uint64_t first = (uint64_t)gpa / PAGE_SIZE;
 	uint64_t result = 0;
 
 	while (count && HV_STATUS(result) == HV_SUCCESS) {
-		size_t n = count < PAGES_PER_CALL ? count : PAGES_PER_CALL;
+		size_t n = count < HV_PROTECTION_PAGES ? count : HV_PROTECTION_PAGES;
 
-		result = protect_some(first, n, mask);
+		result = protect_some(vtl, first, n, mask);
 		first += n;
 		count -= n;
 	}
 	return result;
+}
+
+uint64_t hv_protect(const void *gpa, size_t count, uint32_t mask)
+{
+	return hv_protect_from(HV_VTL(0), gpa, count, mask);
 }

@@ -7,20 +7,29 @@
 #include <stdint.h>
 
 /* Synthetic MSRs. */
-#define HV_MSR_GUEST_OS_ID    0x40000000
-#define HV_MSR_HYPERCALL      0x40000001
-#define HV_MSR_VP_INDEX	      0x40000002
-#define HV_MSR_TIME_REF_COUNT 0x40000020
-#define HV_MSR_REFERENCE_TSC  0x40000021
-#define HV_MSR_EOI	      0x40000070
-#define HV_MSR_VP_ASSIST_PAGE 0x40000073
-#define HV_MSR_SCONTROL	      0x40000080
-#define HV_MSR_SIMP	      0x40000083
-#define HV_MSR_EOM	      0x40000084
-#define HV_MSR_SINT0	      0x40000090
+#define HV_MSR_GUEST_OS_ID	0x40000000
+#define HV_MSR_HYPERCALL	0x40000001
+#define HV_MSR_VP_INDEX		0x40000002
+#define HV_MSR_TIME_REF_COUNT	0x40000020
+#define HV_MSR_REFERENCE_TSC	0x40000021
+#define HV_MSR_EOI		0x40000070
+#define HV_MSR_VP_ASSIST_PAGE	0x40000073
+#define HV_MSR_SCONTROL		0x40000080
+#define HV_MSR_SIMP		0x40000083
+#define HV_MSR_EOM		0x40000084
+#define HV_MSR_SINT0		0x40000090
+#define HV_MSR_STIMER_CONFIG(n) (0x400000b0 + 2 * (n))
+#define HV_MSR_STIMER_COUNT(n)	(0x400000b1 + 2 * (n))
 
-#define HV_ENABLE	      1 /* bit 0 of the MSRs that place a page */
-#define HV_SINT_AUTO_EOI      (UINT64_C(1) << 17)
+#define HV_ENABLE		1 /* bit 0 of the MSRs that place a page */
+#define HV_SINT_AUTO_EOI	(UINT64_C(1) << 17)
+
+/* Bits and fields of a synthetic timer's configuration */
+#define HV_STIMER_ENABLE	 1 /* goes when the timer expires, unless that is periodic */
+#define HV_STIMER_PERIODIC	 2
+#define HV_STIMER_AUTO		 8 /* a count enables it */
+#define HV_STIMER_DIRECT(vector) (0x1000 | (vector) << 4)
+#define HV_STIMER_SINT(n)	 ((n) << 16)
 
 /* Hypercalls. */
 #define HV_FLUSH_SPACE		  0x02
@@ -157,6 +166,30 @@ _Static_assert(sizeof(struct hv_vp_vtl) == 240, "HvCallEnableVpVtl");
 _Static_assert(offsetof(struct hv_vp_vtl, vtl) == 12, "HvCallEnableVpVtl");
 _Static_assert(offsetof(struct hv_vp_vtl, context) == 16, "HvCallEnableVpVtl");
 
+/* The input of HvCallGetVpRegisters and HvCallSetVpRegisters for one register */
+struct hv_vp_register {
+	uint64_t partition;
+	uint32_t vp;
+	uint8_t vtl;
+	uint8_t reserved[3];
+	uint32_t name;
+	uint32_t reserved2[3];
+	uint64_t value[2]; /* HvCallSetVpRegisters only */
+};
+_Static_assert(sizeof(struct hv_vp_register) == 48, "HvCallSetVpRegisters");
+
+#define HV_PROTECTION_PAGES 256
+
+/* The input of HvCallModifyVtlProtectionMask, with as many pages as it is used for at most */
+struct hv_protection {
+	uint64_t partition;
+	uint32_t mask;
+	uint8_t vtl;
+	uint8_t reserved[3];
+	uint64_t pages[HV_PROTECTION_PAGES];
+};
+_Static_assert(offsetof(struct hv_protection, pages) == 16, "HvCallModifyVtlProtectionMask");
+
 #define HV_EXECUTION_LONG_MODE 0x10   /* bit of execution_state */
 #define HV_EXECUTION_PENDING   0x40   /* another: an event is being delivered */
 #define HV_SEGMENT_LONG	       0x2000 /* bit of a code segment's attributes */
@@ -262,7 +295,11 @@ uint16_t hv_set_vp_register(uint32_t vp, uint8_t vtl, uint32_t name, uint64_t va
 /* Raises an exception with error code 0 in a lower VTL when it is next entered. */
 uint16_t hv_inject(uint8_t vtl, uint8_t vector);
 
-/* Restricts VTL0 on `count` pages from `gpa` on. Returns the hypercall's result value. */
-uint64_t hv_protect(const void *gpa, size_t count, uint32_t mask);
+/*
+ * Restricts a lower VTL (HV_VTL(n), or 0: the one below) on `count` pages from `gpa` on. Returns
+ * the result value of the last hypercall.
+ */
+uint64_t hv_protect_from(uint8_t vtl, const void *gpa, size_t count, uint32_t mask);
+uint64_t hv_protect(const void *gpa, size_t count, uint32_t mask); /* VTL0 */
 
 #endif

@@ -17,15 +17,6 @@
 #define ACCESSED	  UINT64_C(0x20)
 #define READ_AND_SET_BITS 0x11 /* HV_TRANSLATE_GVA_CONTROL_FLAGS */
 
-/* HvCallGetVpRegisters and HvCallSetVpRegisters of one register. */
-struct registers_input {
-	uint64_t partition;
-	uint32_t vp;
-	uint8_t vtl, reserved[3];
-	uint32_t name, reserved2[3];
-	uint64_t value[2];
-};
-
 struct translate_input {
 	uint64_t partition;
 	uint32_t vp, reserved;
@@ -58,11 +49,11 @@ void vtl_on_start(void)
 		    HV_SUCCESS);
 }
 
-static struct registers_input *put_input(uint32_t name, uint64_t value)
+static struct hv_vp_register *put_input(uint32_t name, uint64_t value)
 {
-	struct registers_input *in = (struct registers_input *)in_page;
+	struct hv_vp_register *in = (struct hv_vp_register *)in_page;
 
-	*in = (struct registers_input){
+	*in = (struct hv_vp_register){
 		.partition = HV_PARTITION_SELF, .vp = HV_VP_SELF, .name = name, .value = {value}};
 	return in;
 }

@@ -57,13 +57,6 @@ enum function {
 #define REGISTER_CR0_MASK 0x000e0001
 #define REGISTER_CR4_MASK 0x000e0002
 
-struct protect {
-	uint64_t partition;
-	uint32_t mask;
-	uint8_t vtl, reserved[3];
-	uint64_t pages[8];
-};
-
 /* What VTL0 wants protected, in a page of its own. */
 struct range {
 	uint64_t first, pages;
@@ -79,7 +72,6 @@ struct table_pointer smp_idt;
 static union {
 	struct hv_vp_vtl enable_vp;
 	struct hv_partition_vtl enable_partition;
-	struct protect protect;
 	uint64_t flush[8];
 } input PAGE_ALIGNED;
 
@@ -138,13 +130,8 @@ static void set_own(uint32_t name, uint64_t value)
 /* The input VTL is left empty: the VTL below is meant. */
 static void protect(uint64_t first, uint64_t pages, uint32_t mask)
 {
-	uint64_t result;
+	uint64_t result = hv_protect_from(0, (void *)(first * PAGE_SIZE), pages, mask);
 
-	CHECK(pages <= 8);
-	input.protect = (struct protect){.partition = HV_PARTITION_SELF, .mask = mask};
-	for (unsigned i = 0; i < pages; i++)
-		input.protect.pages[i] = first + i;
-	result = hv_call(HV_MODIFY_PROTECTION_MASK | HV_REPS(pages), (uint64_t)&input, 0);
 	CHECK_EQUAL(HV_STATUS(result), HV_SUCCESS);
 	CHECK_EQUAL(HV_REPS_DONE(result), pages);
 }

@@ -9,14 +9,7 @@
 #define HIGH	 0x100000
 #define NO_WHERE UINT64_C(0x7ffffff000)
 
-struct input {
-	uint64_t partition;
-	uint32_t mask;
-	uint8_t vtl, reserved[3];
-	uint64_t pages[4];
-};
-
-static struct input input __attribute__((aligned(64)));
+static struct hv_protection input PAGE_ALIGNED;
 static uint8_t victim[4 * PAGE_SIZE] PAGE_ALIGNED;
 /* VTL1 changes them while VTL0 runs. */
 static volatile unsigned intercepts;
@@ -24,11 +17,12 @@ static volatile uint64_t last_gpa;
 
 static uint64_t protect(uint32_t mask, uint64_t reps, uint64_t a, uint64_t b, uint64_t c)
 {
-	input = (struct input){HV_PARTITION_SELF,
-			       mask,
-			       HV_VTL(0),
-			       {0},
-			       {a / PAGE_SIZE, b / PAGE_SIZE, c / PAGE_SIZE, 0}};
+	input = (struct hv_protection){
+		.partition = HV_PARTITION_SELF,
+		.mask = mask,
+		.vtl = HV_VTL(0),
+		.pages = {a / PAGE_SIZE, b / PAGE_SIZE, c / PAGE_SIZE},
+	};
 	return hv_call(HV_MODIFY_PROTECTION_MASK | reps, (uint64_t)&input, 0);
 }
 

@@ -11,20 +11,15 @@
 #include "vtl.h"
 #include "x2apic.h"
 
-#define CODE16		   0x9b
-#define DATA16		   0x93
-#define CR0_ET		   0x10
-#define IDT_LIMIT	   0x1f
-#define VECTOR_GP	   13
-#define FXSAVE_MXCSR	   24
-#define PATIENCE	   300000000 /* 100 ns units */
-#define INTERVAL	   1000000   /* of looks */
-#define TIMER_VECTOR	   0x60
-
-#define MSR_STIMER0_CONFIG 0x400000b0
-#define MSR_STIMER0_COUNT  0x400000b1
-#define STIMER_ENABLE	   1
-#define STIMER_DIRECT(v)   (0x1000 | (v) << 4)
+#define CODE16	     0x9b
+#define DATA16	     0x93
+#define CR0_ET	     0x10
+#define IDT_LIMIT    0x1f
+#define VECTOR_GP    13
+#define FXSAVE_MXCSR 24
+#define PATIENCE     300000000 /* 100 ns units */
+#define INTERVAL     1000000   /* of looks */
+#define TIMER_VECTOR 0x60
 
 extern char real_stub[], real_stub_end[], real_handler[], real_handler_end[];
 
@@ -84,7 +79,7 @@ static void on_timer(struct trap_frame *f)
 
 static void nap(void)
 {
-	wrmsr(MSR_STIMER0_COUNT, rdmsr(HV_MSR_TIME_REF_COUNT) + INTERVAL);
+	wrmsr(HV_MSR_STIMER_COUNT(0), rdmsr(HV_MSR_TIME_REF_COUNT) + INTERVAL);
 	trap_halt();
 }
 
@@ -101,7 +96,7 @@ static void watch(void)
 
 	x2apic_enable();
 	trap_handle(TIMER_VECTOR, on_timer);
-	wrmsr(MSR_STIMER0_CONFIG, STIMER_ENABLE | STIMER_DIRECT(TIMER_VECTOR));
+	wrmsr(HV_MSR_STIMER_CONFIG(0), HV_STIMER_AUTO | HV_STIMER_DIRECT(TIMER_VECTOR));
 	do {
 		nap();
 		frame = (struct vtl_frame){.rbx = 1};

@@ -9,20 +9,12 @@
 #include "trap.h"
 #include "vtl.h"
 
-#define MS		   10000 /* in 100 ns */
-#define ROUNDS		   20
+#define MS	  10000 /* in 100 ns */
+#define ROUNDS	  20
 
-#define MSR_STIMER0_CONFIG 0x400000b0
-#define MSR_STIMER0_COUNT  0x400000b1
-#define STIMER_ENABLE	   1
-#define STIMER_PERIODIC	   2
-#define STIMER_AUTO	   8
-#define STIMER_DIRECT(v)   (0x1000 | (v) << 4)
-#define STIMER_SINT(n)	   ((n) << 16)
-
-#define APIC		   0xfee00000
-#define APIC_EOI	   0xb0
-#define APIC_SPIV	   0xf0
+#define APIC	  0xfee00000
+#define APIC_EOI  0xb0
+#define APIC_SPIV 0xf0
 
 /* The VTLs share their table of handlers. */
 #define VECTOR0	      0x60
@@ -80,8 +72,8 @@ static void serve(const struct vtl_frame *f)
 		return;
 	}
 	due = now() + MS;
-	wrmsr(MSR_STIMER0_CONFIG, STIMER_DIRECT(VECTOR1) | STIMER_AUTO);
-	wrmsr(MSR_STIMER0_COUNT, due);
+	wrmsr(HV_MSR_STIMER_CONFIG(0), HV_STIMER_DIRECT(VECTOR1) | HV_STIMER_AUTO);
+	wrmsr(HV_MSR_STIMER_COUNT(0), due);
 }
 
 uint64_t vtl_entered(struct vtl_frame *f)
@@ -125,8 +117,8 @@ static void check_held_while_vtl1_runs(void)
 {
 	uint64_t start = now();
 
-	wrmsr(MSR_STIMER0_CONFIG, STIMER_DIRECT(VECTOR0) | STIMER_AUTO);
-	wrmsr(MSR_STIMER0_COUNT, start + MS);
+	wrmsr(HV_MSR_STIMER_CONFIG(0), HV_STIMER_DIRECT(VECTOR0) | HV_STIMER_AUTO);
+	wrmsr(HV_MSR_STIMER_COUNT(0), start + MS);
 	call(1);
 	CHECK_EQUAL(fired[0], 0);
 	CHECK(now() >= start + 3 * MS);
@@ -135,7 +127,7 @@ static void check_held_while_vtl1_runs(void)
 		pause();
 	interrupts_off();
 	CHECK_EQUAL(fired[0], 1);
-	CHECK_EQUAL(rdmsr(MSR_STIMER0_CONFIG) & STIMER_ENABLE, 0);
+	CHECK_EQUAL(rdmsr(HV_MSR_STIMER_CONFIG(0)) & HV_STIMER_ENABLE, 0);
 }
 
 static void wait_for_message(const struct timer_message *m)
@@ -162,8 +154,9 @@ static void check_periodic_messages(struct timer_message *m)
 {
 	uint64_t first = 0, last = 0;
 
-	wrmsr(MSR_STIMER0_COUNT, MS);
-	wrmsr(MSR_STIMER0_CONFIG, STIMER_SINT(SINT) | STIMER_PERIODIC | STIMER_ENABLE);
+	wrmsr(HV_MSR_STIMER_COUNT(0), MS);
+	wrmsr(HV_MSR_STIMER_CONFIG(0),
+	      HV_STIMER_SINT(SINT) | HV_STIMER_PERIODIC | HV_STIMER_ENABLE);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		wait_for_message(m);
 		if (!i)
@@ -173,7 +166,7 @@ static void check_periodic_messages(struct timer_message *m)
 		last = m->expiration;
 		empty(m);
 	}
-	wrmsr(MSR_STIMER0_CONFIG, 0);
+	wrmsr(HV_MSR_STIMER_CONFIG(0), 0);
 	empty(m);
 }
 
@@ -183,8 +176,8 @@ static void check_busy_slot(struct timer_message *m)
 
 	m->flags = 0;
 	m->type = 1;
-	wrmsr(MSR_STIMER0_CONFIG, STIMER_SINT(SINT) | STIMER_AUTO);
-	wrmsr(MSR_STIMER0_COUNT, at);
+	wrmsr(HV_MSR_STIMER_CONFIG(0), HV_STIMER_SINT(SINT) | HV_STIMER_AUTO);
+	wrmsr(HV_MSR_STIMER_COUNT(0), at);
 	while (!(m->flags & 1))
 		pause();
 	CHECK_EQUAL(m->type, 1);

@@ -15,19 +15,15 @@
 #include "smp.h"
 #include "stress.h"
 
-#define MSR_GS_BASE	     0xc0000101
-#define MSR_LVT_TIMER	     0x832
-#define MSR_COUNT	     0x838
-#define MSR_DIVIDE	     0x83e
-#define DIVIDE_BY_1	     0xb
-#define APIC_TICKS	     100000 /* 0.1 ms */
-#define MSR_STIMER_CONFIG(n) (0x400000b0 + 2 * (n))
-#define MSR_STIMER_COUNT(n)  (0x400000b1 + 2 * (n))
-#define STIMER_DIRECT(v)     (0x1000 | (v) << 4)
-#define STIMER_AUTO	     8
-#define DIAGNOSTIC_PORT	     0x80 /* nobody answers */
-#define STIMER_TICKS	     1000 /* 0.1 ms */
-#define STREAMS		     (STRESS_NODES * (STRESS_NODES + 1) / 2 + 2 * STRESS_NODES + STRESS_VPS + 1)
+#define MSR_GS_BASE	0xc0000101
+#define MSR_LVT_TIMER	0x832
+#define MSR_COUNT	0x838
+#define MSR_DIVIDE	0x83e
+#define DIVIDE_BY_1	0xb
+#define APIC_TICKS	100000 /* 0.1 ms */
+#define DIAGNOSTIC_PORT 0x80   /* nobody answers */
+#define STIMER_TICKS	1000   /* 0.1 ms */
+#define STREAMS		(STRESS_NODES * (STRESS_NODES + 1) / 2 + 2 * STRESS_NODES + STRESS_VPS + 1)
 
 static struct stress_board *const board = (struct stress_board *)STRESS_BOARD;
 static struct message messages[STRESS_NODES][16] PAGE_ALIGNED; /* each a page */
@@ -143,8 +139,9 @@ static void take_message(unsigned own)
 static void arm_timer(uint64_t vp)
 {
 	if (board->timers[vp] % 2) {
-		wrmsr(MSR_STIMER_CONFIG(0), STIMER_DIRECT(STRESS_VECTOR_TIMER) | STIMER_AUTO);
-		wrmsr(MSR_STIMER_COUNT(0), rdmsr(HV_MSR_TIME_REF_COUNT) + STIMER_TICKS);
+		wrmsr(HV_MSR_STIMER_CONFIG(0),
+		      HV_STIMER_DIRECT(STRESS_VECTOR_TIMER) | HV_STIMER_AUTO);
+		wrmsr(HV_MSR_STIMER_COUNT(0), rdmsr(HV_MSR_TIME_REF_COUNT) + STIMER_TICKS);
 	} else {
 		wrmsr(MSR_LVT_TIMER, STRESS_VECTOR_TIMER);
 		wrmsr(MSR_DIVIDE, DIVIDE_BY_1);
@@ -238,8 +235,8 @@ static void halt_in_vtl1(uint64_t vp)
 {
 	uint32_t set = ++board->guards_set[vp];
 
-	wrmsr(MSR_STIMER_CONFIG(1), STIMER_DIRECT(STRESS_VECTOR_GUARD) | STIMER_AUTO);
-	wrmsr(MSR_STIMER_COUNT(1), rdmsr(HV_MSR_TIME_REF_COUNT) + STIMER_TICKS);
+	wrmsr(HV_MSR_STIMER_CONFIG(1), HV_STIMER_DIRECT(STRESS_VECTOR_GUARD) | HV_STIMER_AUTO);
+	wrmsr(HV_MSR_STIMER_COUNT(1), rdmsr(HV_MSR_TIME_REF_COUNT) + STIMER_TICKS);
 	while (board->guards[vp] != set)
 		halt(1, (unsigned)vp);
 }

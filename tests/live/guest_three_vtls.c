@@ -24,13 +24,6 @@ enum command {
 	ACCESSES,
 };
 
-struct protect_input {
-	uint64_t partition;
-	uint32_t mask;
-	uint8_t vtl, reserved[3];
-	uint64_t page;
-};
-
 struct access_input {
 	uint64_t partition;
 	uint8_t vtl, access, reserved[6];
@@ -67,13 +60,7 @@ static void check_trail(const uint8_t *expected, unsigned length)
 
 static uint64_t protect(unsigned vtl, const void *page, uint32_t mask)
 {
-	static struct protect_input in __attribute__((aligned(32)));
-
-	in = (struct protect_input){.partition = HV_PARTITION_SELF,
-				    .mask = mask,
-				    .vtl = (uint8_t)HV_VTL(vtl),
-				    .page = (uint64_t)page / PAGE_SIZE};
-	return hv_call(HV_MODIFY_PROTECTION_MASK | HV_REPS(1), (uint64_t)&in, 0);
+	return hv_protect_from((uint8_t)HV_VTL(vtl), page, 1, mask);
 }
 
 static void turn_protections_on(void)

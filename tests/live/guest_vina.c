@@ -14,11 +14,7 @@
 #define VINA_ENABLED	    (1 << 8)
 #define VINA_AUTO_RESET	    (1 << 9)
 #define VECTOR_VINA	    0xe8
-#define VECTOR0		    0xd0 /* and the two above: VTL0's */
-#define MSR_STIMER0_CONFIG  0x400000b0
-#define MSR_STIMER0_COUNT   0x400000b1
-#define STIMER_DIRECT(v)    (0x1000 | (v) << 4)
-#define STIMER_AUTO	    8
+#define VECTOR0		    0xd0  /* and the two above: VTL0's */
 #define MS		    10000 /* in 100 ns */
 #define RETURN_RESTORES	    0
 
@@ -184,8 +180,8 @@ int guest_main(void)
 		interrupts_off();
 		expect(3);
 		notified = 0;
-		wrmsr(MSR_STIMER0_CONFIG, STIMER_DIRECT(VECTOR0) | STIMER_AUTO);
-		wrmsr(MSR_STIMER0_COUNT, now() + 5 * MS);
+		wrmsr(HV_MSR_STIMER_CONFIG(0), HV_STIMER_DIRECT(VECTOR0) | HV_STIMER_AUTO);
+		wrmsr(HV_MSR_STIMER_COUNT(0), now() + 5 * MS);
 		interrupts_on();
 		request(TIMED);
 		interrupts_off();
