@@ -100,7 +100,7 @@ static int keep_page(struct vsm_vcpu *vp, unsigned slot, const struct violation_
 static bool undo_writes(struct vsm_vcpu *vp)
 {
 	struct vsm_partition *p = vp->partition;
-	struct page_step *step = &vcpu_rare(vp)->step;
+	const struct page_step *step = &vcpu_rare(vp)->step;
 	bool undone = false;
 
 	for (unsigned i = 0; i < step->open_count; i++) {
@@ -112,7 +112,6 @@ static bool undo_writes(struct vsm_vcpu *vp)
 		host_write(&p->memory, vp->active_vtl, gpa, p->kept[i], VSM_PAGE_SIZE);
 		undone = true;
 	}
-	step->kept = 0;
 	return undone;
 }
 

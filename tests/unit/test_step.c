@@ -193,7 +193,9 @@ static void test_steps_alone(void **state)
 	steps_alone(VSM_TOPOLOGY_SINGLE_VM, VSM_ENFORCEMENT_SLOTS);
 }
 
-/* Who is in a hypercall about yet another VP, and has got the lock, waits for the end of the step. */
+/*
+ * Who is in a hypercall about yet another VP, and has got the lock, waits for the end of the step.
+ */
 static void test_nobody_goes_on(void **state)
 {
 	struct kvm_run *run;
@@ -249,13 +251,41 @@ static void test_out_of_slots(void **state)
 	refused_by_host(VSM_ENFORCEMENT_SLOTS);
 }
 
+/*
+ * A host that does not single-step: VTL1 hears of it. The next try is a step as if there had been
+ * none.
+ */
+static void test_not_stepped(void **state)
+{
+	static const struct fake_step higher[] = {
+		{.kind = FAKE_OUT, .port = 0x3f8, .size = 1, .length = 2}};
+	struct kvm_run *run;
+
+	(void)state;
+	start(VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	guest_enable_vtl1(&t.g);
+	prepare_store(0);
+	fake_vcpu_script(t.g.x.fake, vsm_vcpu_fd(t.g.vp, 1), higher, ARRAY_SIZE(higher));
+	fake_kvm_fail(t.g.x.fake, FAKE_OP_set_guest_debug, 1, ENOMEM);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(vsm_vcpu_active_vtl(t.g.vp), 1);
+	assert_int_equal(t.open_runs, 0);
+	vcpu_activate(t.g.vp, 0);
+	assert_int_equal(vsm_vcpu_run(t.g.vp, &run), 0);
+	assert_int_equal(run->exit_reason, KVM_EXIT_IO);
+	assert_int_equal(vsm_vcpu_active_vtl(t.g.vp), 0);
+	assert_int_equal(t.open_runs, 1);
+	assert_int_equal(t.g.vp->stats.steps, 1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+	guest_stop(&t.g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_out_of_mappings),
-		cmocka_unit_test(test_out_of_slots),
-		cmocka_unit_test(test_steps_alone),
-		cmocka_unit_test(test_nobody_goes_on),
+		cmocka_unit_test(test_out_of_mappings), cmocka_unit_test(test_out_of_slots),
+		cmocka_unit_test(test_steps_alone),	cmocka_unit_test(test_nobody_goes_on),
+		cmocka_unit_test(test_not_stepped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

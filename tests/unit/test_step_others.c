@@ -222,6 +222,99 @@ static void test_limits_change_meanwhile(void **state)
 	stop();
 }
 
+static int open_page(struct fake_guest *g, void *ctx)
+{
+	(void)g, (void)ctx;
+	let_step(1);
+	pthread_mutex_lock(&s.p->lock);
+	assert_int_equal(memory_limit_drop(&s.p->memory, 1), 0);
+	pthread_mutex_unlock(&s.p->lock);
+	return FAKE_NEXT;
+}
+
+static int look_for_stepper(struct fake_guest *g, void *ctx)
+{
+	(void)g;
+	pthread_mutex_lock(&s.p->lock);
+	*(bool *)ctx = s.p->stepper != NULL;
+	pthread_mutex_unlock(&s.p->lock);
+	return FAKE_NEXT;
+}
+
+/* There is nothing left to step: the VP goes on among the others. */
+static void test_no_step_needed(void **state)
+{
+	static bool stepper = true;
+
+	(void)state;
+	start(1, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	SMP_SCRIPT(&s, 0, 0, {.kind = FAKE_CALL, .fn = open_page}, VMM_OUT);
+	SMP_SCRIPT(&s, 1, 0, STORE, {.kind = FAKE_CALL, .fn = look_for_stepper, .ctx = &stepper},
+		   VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 0);
+	smp_expect_vmm(&s, 1, 0);
+	assert_true(stored());
+	assert_false(stepper);
+	assert_int_equal(s.vp[1]->stats.steps, 0);
+	stop();
+}
+
+/* --- a VP that is held when it comes to step --- */
+
+static pthread_t holder;
+static bool held;
+
+/* As a hypercall that names VP 0, and does something about its page. */
+static void *hold_and_take(void *arg)
+{
+	const uint64_t page = PAGE_SECRET >> VSM_PAGE_SHIFT;
+
+	(void)arg;
+	pthread_mutex_lock(&s.p->lock);
+	partition_hold_vp(s.vp[0]);
+	assert_int_equal(memory_limit(&s.p->memory, 1, 0, page, page + 1, PROT_R), 0);
+	partition_release_vp(s.vp[0]);
+	pthread_mutex_unlock(&s.p->lock);
+	return NULL;
+}
+
+/* VP 0 has met the closed page, and is still inside. */
+static int hold_stepper(struct smp *smp, int vcpu_fd)
+{
+	int r = smp->real->ops->run(smp->real, vcpu_fd);
+
+	if (r != -EFAULT || held)
+		return r;
+	held = true;
+	assert_int_equal(pthread_create(&holder, NULL, hold_and_take, NULL), 0);
+	for (unsigned holds = 0; !holds;) {
+		pthread_mutex_lock(&smp->p->lock);
+		holds = smp->vp[0]->holds;
+		pthread_mutex_unlock(&smp->p->lock);
+	}
+	return r;
+}
+
+/* It waits in front of KVM_RUN, with its page open: that is for limits that have gone since. */
+static void test_held_before_step(void **state)
+{
+	(void)state;
+	start(0, VSM_TOPOLOGY_VM_PER_VTL, VSM_ENFORCEMENT_ALIAS);
+	smp_enable_vtl1(&s, 0);
+	held = false;
+	atomic_store(&s.run_hook, hold_stepper);
+	SMP_SCRIPT(&s, 0, 0, STORE_IF(FAKE_OPTIONAL));
+	SMP_SCRIPT(&s, 0, 1, VMM_OUT);
+	smp_run(&s, 0);
+	smp_expect_vmm(&s, 0, 1);
+	pthread_join(holder, NULL);
+	assert_true(held);
+	assert_false(stored());
+	assert_int_equal(s.vp[0]->stats.memory_intercepts, 1);
+	stop();
+}
+
 #define RESET_RIP 0xfff0
 
 static int count_openings(struct fake_guest *g, void *ctx)
@@ -512,6 +605,8 @@ int main(void)
 		cmocka_unit_test(test_overdue_after_others),
 		cmocka_unit_test(test_overdue_not_ended),
 		cmocka_unit_test(test_limits_change_meanwhile),
+		cmocka_unit_test(test_no_step_needed),
+		cmocka_unit_test(test_held_before_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,28 @@ static void test_table_is_put_back(void **state)
 	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
 }
 
+/* What was remembered for a step that the host refused is not put back by another one. */
+static void test_refused_step_keeps_nothing(void **state)
+{
+	static const struct fake_step store = STORE;
+
+	(void)state;
+	memcpy(t.g.x.mem + CODE, (const uint8_t[]){0x89, 0x03}, 2);
+	fake_vcpu_regs(t.g.x.fake, fd())->rbx = STACK;
+	limit(PML4, READ_ONLY); /* the first page of the step's */
+	limit(PAGE, NO_CODE);
+	script_inside(store);
+	fake_kvm_fail(t.g.x.fake, FAKE_OP_set_guest_debug, 1, ENOMEM);
+	run_to_vmm(1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+	vcpu_activate(t.g.vp, 0);
+	limit(PML4, PROT_ALL);
+	put_store();
+	run_to_vmm(0);
+	assert_int_equal(word(PAGE), 1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
 static int write_page(struct fake_guest *g, void *ctx)
 {
 	(void)g;
@@ -381,23 +403,15 @@ static void test_guest_steps_itself(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_only_the_instruction),
-		TEST(test_idt_wraps),
-		TEST(test_table_is_put_back),
-		TEST(test_exception_inside),
-		TEST(test_page_read_is_kept),
-		TEST(test_interrupted),
-		TEST(test_overdue),
-		TEST(test_hypercall_inside),
-		TEST(test_guest_steps_itself),
-		TEST(test_shutdown_inside),
-		TEST(test_shutdown_in_real_mode),
-		TEST(test_trap_inside),
-		TEST(test_reset_inside),
-		TEST(test_no_progress),
-		TEST(test_other_tries),
-		TEST(test_one_steps_at_a_time),
-		TEST(test_hit_by_event),
+		TEST(test_only_the_instruction), TEST(test_idt_wraps),
+		TEST(test_table_is_put_back),	 TEST(test_exception_inside),
+		TEST(test_page_read_is_kept),	 TEST(test_refused_step_keeps_nothing),
+		TEST(test_interrupted),		 TEST(test_overdue),
+		TEST(test_hypercall_inside),	 TEST(test_guest_steps_itself),
+		TEST(test_shutdown_inside),	 TEST(test_shutdown_in_real_mode),
+		TEST(test_trap_inside),		 TEST(test_reset_inside),
+		TEST(test_no_progress),		 TEST(test_other_tries),
+		TEST(test_one_steps_at_a_time),	 TEST(test_hit_by_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

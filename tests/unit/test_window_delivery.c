@@ -42,6 +42,31 @@ static void test_delivery(void **state)
 	assert_int_equal(word(STACK - 16), STACK);
 }
 
+/*
+ * A load from the IDT's page, which is shut in a step, cannot be stepped. The exception that VTL1
+ * answers with needs the same page at the same instruction, and is delivered.
+ */
+static void test_delivery_after_step(void **state)
+{
+	const struct fake_step steps[] = {{.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+					  {.kind = FAKE_CALL, .fn = walk_fails, .length = 0},
+					  delivery};
+
+	(void)state;
+	memcpy(t.g.x.mem + CODE, (const uint8_t[]){0x8b, 0x03}, 2);
+	fake_vcpu_regs(t.g.x.fake, fd())->rbx = IDT;
+	put_gate(VECTOR_PF, HANDLER);
+	limit(IDT, NO_CODE);
+	limit(PAGE, NO_CODE);
+	script(steps, ARRAY_SIZE(steps));
+	run_to_vmm(1);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+	vcpu_activate(t.g.vp, 0);
+	run_to_vmm(0);
+	assert_int_equal(fake_vcpu_regs(t.g.x.fake, fd())->rip, HANDLER);
+	assert_int_equal(t.g.vp->stats.memory_intercepts, 1);
+}
+
 /* INT n in user mode through a gate of ring 0: #GP, and nobody is told. */
 static void test_delivery_forbidden(void **state)
 {
@@ -216,6 +241,7 @@ int main(void)
 		TEST(test_delivery_shadow_stack),
 		TEST(test_delivery_not_present),
 		TEST(test_delivery_forbidden),
+		TEST(test_delivery_after_step),
 		TEST(test_shutdown_by_limits),
 		TEST(test_shutdown_told),
 		TEST(test_shutdown_for_the_vmm),
