@@ -326,7 +326,35 @@ static void what_cannot_be_closed_is_contained(void **state)
 	assert_int_equal(alias_sync(&f->m, 0, 0, 64), 0);
 }
 
-#define MOODS 10
+/* A whole mapping may be closed, and pages may be opened, but the first ten not. */
+static int grudging_protect(const struct kvm_host *h, void *addr, size_t size,
+			    enum kvm_map_prot prot)
+{
+	if (size == 10 << VSM_PAGE_SHIFT && prot == KVM_MAP_READ_WRITE)
+		return -ENOMEM;
+	return narrow_protect(h, addr, size, prot);
+}
+
+/* What was closed only because it had to be whole is opened again, as far as that can be. */
+static void what_is_contained_is_opened_again(void **state)
+{
+	struct memory_fixture *f = *state;
+
+	make_stripes(f);
+	assert_int_equal(memory_open_page(&f->m, 0, 15, PROT_R), 0);
+	be_stubborn(f, 0);
+	stubborn.ops.protect_memory = grudging_protect;
+	assert_int_equal(memory_close_openings(&f->m, 0), -ENOMEM);
+	relent(f);
+	assert_access(f, 0, 0, 20, KVM_MAP_NONE);
+	assert_access(f, 0, 20, 30, KVM_MAP_READ);
+	assert_access(f, 0, 30, 40, KVM_MAP_NONE);
+	assert_access(f, 0, 40, 64, KVM_MAP_READ_WRITE);
+	assert_int_equal(alias_sync(&f->m, 0, 0, 64), 0);
+	assert_stripes(f);
+}
+
+#define MOODS 12
 
 static int moody_protect(const struct kvm_host *h, void *addr, size_t size, enum kvm_map_prot prot)
 {
@@ -340,7 +368,9 @@ static int moody_protect(const struct kvm_host *h, void *addr, size_t size, enum
 	return stubborn.real->ops->protect_memory(stubborn.real, addr, size, prot);
 }
 
-#define MIXED 10 /* the first of four pages: one to loosen, two to tighten, one to stay */
+/* As many as are tried in all combinations. */
+#define ANY_MOODS 10
+#define MIXED	  10 /* the first of four pages: one to loosen, two to tighten, one to stay */
 
 static void make_mixed(struct memory_fixture *f)
 {
@@ -381,7 +411,7 @@ static void any_changes_may_be_refused(void **state)
 
 	assert_int_equal(memory_limit_default(&f->m, 1, PROT_ALL), 0);
 	assert_int_equal(memory_map_devices(&f->m, 0), 0);
-	for (unsigned pattern = 0; pattern < 1u << MOODS; pattern++) {
+	for (unsigned pattern = 0; pattern < 1u << ANY_MOODS; pattern++) {
 		int r;
 
 		make_mixed(f);
@@ -396,6 +426,57 @@ static void any_changes_may_be_refused(void **state)
 		assert_mixed(f, r ? before : after, !r || !(pattern & (pattern - 1)));
 	}
 	make_mixed(f);
+}
+
+/*
+ * Undoing a change goes on where the host refuses to open a page: behind it, and in the devices'
+ * mapping. Four calls tighten two pages in both mappings; the next, the first to loosen one, is
+ * refused. Two close that again in any case; the next, to open the first tightened page, is
+ * refused, too.
+ */
+static void undoing_goes_on(void **state)
+{
+	static const enum kvm_map_prot vcpus[] = {KVM_MAP_NONE, KVM_MAP_READ, KVM_MAP_READ,
+						  KVM_MAP_READ_WRITE},
+				       devices[] = {KVM_MAP_NONE, KVM_MAP_READ_WRITE, KVM_MAP_READ,
+						    KVM_MAP_READ_WRITE};
+	struct memory_fixture *f = *state;
+	const struct memory_region *r = memory_region_of(&f->m, MIXED);
+
+	assert_int_equal(memory_limit_default(&f->m, 1, PROT_ALL), 0);
+	assert_int_equal(memory_map_devices(&f->m, 0), 0);
+	make_mixed(f);
+	be_stubborn(f, 0);
+	stubborn.ops.protect_memory = moody_protect;
+	stubborn.pattern = 1u << 4 | 1u << 7;
+	assert_int_equal(memory_limit(&f->m, 1, 0, MIXED, MIXED + 4, READ_EXECUTE), -ENOMEM);
+	relent(f);
+	assert_int_equal(stubborn.refused, 2);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_access(f, 0, MIXED + i, MIXED + i + 1, vcpus[i]);
+		assert_int_equal(
+			fake_kvm_host_prot(f->x.fake, region_host(r, r->device[0], MIXED + i)),
+			devices[i]);
+	}
+	make_mixed(f);
+}
+
+/* And in other regions. */
+static void undoing_goes_on_in_all_regions(void **state)
+{
+	struct memory_fixture *f = *state;
+
+	be_stubborn(f, 0);
+	stubborn.ops.protect_memory = moody_protect;
+	/* VTL0's regions are closed, VTL1's first is not; VTL0's first is not opened again. */
+	stubborn.pattern = 1u << 2 | 1u << 5;
+	assert_int_equal(memory_limit_default(&f->m, 2, 0), -ENOMEM);
+	relent(f);
+	assert_int_equal(stubborn.refused, 2);
+	assert_access(f, 0, 0, 64, KVM_MAP_NONE);
+	assert_access(f, 0, 80, 96, KVM_MAP_READ);
+	assert_access(f, 1, 0, 64, KVM_MAP_READ_WRITE);
+	assert_int_equal(alias_sync(&f->m, 0, 0, 64), 0);
 }
 
 static void defaults_and_mbec_come_whole_or_not(void **state)
@@ -616,6 +697,9 @@ int main(void)
 		ALIAS(a_refused_mprotect_leaves_all_as_it_was),
 		ALIAS(a_host_that_refuses_for_good),
 		ALIAS(what_cannot_be_closed_is_contained),
+		ALIAS(what_is_contained_is_opened_again),
+		ALIAS(undoing_goes_on),
+		ALIAS(undoing_goes_on_in_all_regions),
 		ALIAS(any_changes_may_be_refused),
 		SLOTS(any_changes_may_be_refused),
 		ALIAS(defaults_and_mbec_come_whole_or_not),

@@ -193,6 +193,31 @@ static void slots_of_overlays_are_plain(void **state)
 	assert_int_equal(fixture_tag(f, 0, 85), FIXTURE_TAG | 69);
 }
 
+/*
+ * The host may map RAM right in front of the pool. An overlay page behind the RAM is a slot of its
+ * own all the same: KVM may refuse that one, where the VMM has a slot, and has to take the other.
+ */
+static void slots_of_overlays_are_their_own(void **state)
+{
+	struct memory_fixture *f = *state;
+	const struct kvm_host *h = f->x.host;
+	struct overlay *o = overlay_create(&f->m, 0, PROT_ALL);
+	struct kvm_userspace_memory_region slot, of_vmm = {.guest_phys_addr = 64 << VSM_PAGE_SHIFT,
+							   .memory_size = VSM_PAGE_SIZE,
+							   .userspace_addr = (uintptr_t)f->x.mem};
+	uint8_t **ram = &f->m.regions[0].alias[0], *real = *ram;
+
+	*ram = o->host - (64 << VSM_PAGE_SHIFT);
+	assert_int_equal(h->ops->set_memory_region(h, f->vm_fds[0], &of_vmm), 0);
+	assert_int_equal(overlay_enable(&f->m, o, 64), 0);
+	apply(f, &f->spaces[0], 0);
+	assert_true(fake_kvm_slot_at(f->x.fake, f->vm_fds[0], 0, &slot));
+	assert_int_equal(slot.memory_size, 64 << VSM_PAGE_SHIFT);
+	assert_true(fake_kvm_slot_at(f->x.fake, f->vm_fds[0], of_vmm.guest_phys_addr, &slot));
+	assert_int_equal(slot.userspace_addr, of_vmm.userspace_addr);
+	*ram = real;
+}
+
 /* A VMM expects the exit of a store to ROM; what it is closed for besides, the mapping says. */
 static void slots_of_rom_are_read_only(void **state)
 {
@@ -303,6 +328,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(slots_of_overlays_are_plain, setup_alias, teardown),
 		cmocka_unit_test_setup_teardown(slots_of_overlays_are_plain, setup_slots, teardown),
+		cmocka_unit_test_setup_teardown(slots_of_overlays_are_their_own, setup_alias,
+						teardown),
 		cmocka_unit_test_setup_teardown(slots_of_rom_are_read_only, setup_alias, teardown),
 		cmocka_unit_test_setup_teardown(slots_of_rom_are_read_only, setup_slots, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_ioctl_shows_a_subset, setup_slots,
