@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From a multiboot loader's 32-bit protected mode to 64-bit C. */
 
+#include "paging.h"
+
 #define MAGIC 0x1badb002
 #define FLAGS 0x3 /* modules page aligned; memory size wanted */
 
@@ -16,7 +18,7 @@ guest_start:
 	cld
 	mov	%ebx, %edi
 	mov	%cr4, %eax
-	or	$0x620, %eax			/* PAE, OSFXSR, OSXMMEXCPT */
+	or	$GUEST_CR4, %eax
 	mov	%eax, %cr4
 	mov	$guest_page_tables, %eax
 	mov	%eax, %cr3

@@ -7,8 +7,13 @@
 
 	.data
 	.align 4096
-	.globl guest_page_tables
+	.globl guest_page_tables, guest_level4
 guest_page_tables:
+#ifdef GUEST_LA57
+	.quad	guest_level4 + TABLE
+	.skip	4096 - 8
+#endif
+guest_level4:
 	.quad	level3 + TABLE
 	.skip	4096 - 8
 level3:

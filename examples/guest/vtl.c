@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "guest.h"
 #include "hv.h"
+#include "paging.h"
 #include "trap.h"
 #include "vtl.h"
 
@@ -12,7 +13,6 @@
 #define BUSY_TSS	0x008b
 #define LDT		0x0082
 #define CR0		0x80010033 /* as boot.S */
-#define CR4		0x620
 #define EFER		0x500 /* LME, LMA */
 #define PAT_RESET	UINT64_C(0x0007040600070406)
 #define RETURN_RESTORES 0
@@ -45,7 +45,7 @@ void vtl_fill_context(struct hv_context *in, const struct vtl_image *image)
 	in->efer = EFER;
 	in->cr0 = CR0;
 	in->cr3 = (uint64_t)image->page_tables;
-	in->cr4 = CR4;
+	in->cr4 = GUEST_CR4;
 	in->pat = PAT_RESET;
 }
 

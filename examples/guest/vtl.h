@@ -41,7 +41,8 @@ void vtl_begin(const struct vtl_image *image);
  */
 void vtl_call(struct vtl_frame *registers);
 
-extern uint64_t guest_page_tables[], guest_gdt[], guest_gdt_end[];
+/* CR3's table is `guest_page_tables`; of four levels of tables that is the fourth (paging.h). */
+extern uint64_t guest_page_tables[], guest_level4[], guest_gdt[], guest_gdt_end[];
 
 /* --- VTL1 --- */
 

@@ -100,7 +100,6 @@ static struct copy before, reference;
 static uint8_t idt_page[PAGE_SIZE] PAGE_ALIGNED, gdt_page[PAGE_SIZE] PAGE_ALIGNED;
 static uint64_t table[512] PAGE_ALIGNED, directory[512] PAGE_ALIGNED;
 static uint8_t gp_stack[PAGE_SIZE] __attribute__((aligned(16)));
-extern uint64_t guest_page_tables[];
 
 static uint8_t *const pages[PAGES] = {closed, idt_page, gdt_page, (uint8_t *)table};
 
@@ -481,7 +480,7 @@ static bool possible(const struct row *r)
 		return false;
 	if ((r->flags & NEED_AVX) && !exact_avx)
 		return false;
-	if ((r->flags & WALKS) && !guest_has_option("restarts"))
+	if ((r->flags & WALKS) && !guest_has_option("walks"))
 		return false;
 	if ((r->flags & NEED_NATIVE) && !guest_has_option("native"))
 		return false;
@@ -549,7 +548,7 @@ static void move_tables(void)
 
 static void map_window(void)
 {
-	uint64_t *level3 = (uint64_t *)(guest_page_tables[0] & ~UINT64_C(0xfff));
+	uint64_t *level3 = (uint64_t *)(guest_level4[0] & ~UINT64_C(0xfff));
 
 	directory[0] = (uint64_t)table | ENTRY;
 	level3[WINDOW >> 30] = (uint64_t)directory | ENTRY;

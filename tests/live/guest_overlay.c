@@ -124,13 +124,14 @@ static void stores_are_refused(uint64_t page)
 
 /*
  * Through the page as a page table. An entry that is not present is a page fault like any; one that
- * has yet to be marked as accessed cannot be. A KVM that emulates makes a page fault of that, too.
+ * has yet to be marked as accessed cannot be. A KVM that walks the tables itself makes a page fault
+ * of that, too.
  */
 static void walk_through(uint64_t page)
 {
 	const uint64_t *entries = (const uint64_t *)page;
 	uint64_t entry = *(volatile const uint64_t *)page;
-	bool marks = (entry & 1) && !(entry & ACCESSED) && guest_has_option("restarts");
+	bool marks = (entry & 1) && !(entry & ACCESSED) && guest_has_option("walks");
 
 	CHECK(!(entries[511] & 1));
 	directory[0] = page | ENTRY;
@@ -215,7 +216,7 @@ static void closed_page_is_told(void)
 	closed_to(HV_NO_ACCESS);
 	write_cr3(read_cr3());
 	expect_trap(overlay_load, WINDOW + 511 * PAGE_SIZE, TRAP_PF, 0);
-	if (guest_has_option("restarts"))
+	if (guest_has_option("walks"))
 		expect_told(HV_ACCESS_READ, page + 511 * 8, overlay_load);
 	closed_to(HV_RWX);
 	ask(PLACE, 0);

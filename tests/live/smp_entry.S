@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Where other processors begin: in real mode after a SIPI, or in 64-bit mode. */
 
+#include "paging.h"
+
 	/* Copied to SMP_TRAMPOLINE, where its own addresses are. */
 #define SMP_TRAMPOLINE 0x8000
 #define AT(label) (SMP_TRAMPOLINE + label - smp_trampoline)
@@ -14,7 +16,7 @@ smp_trampoline:
 	mov	%ax, %ds
 	lgdtl	AT(trampoline_gdt)
 	mov	%cr4, %eax
-	or	$0x620, %eax			/* as boot.S */
+	or	$GUEST_CR4, %eax
 	mov	%eax, %cr4
 	mov	$guest_page_tables, %eax
 	mov	%eax, %cr3
