@@ -71,9 +71,7 @@ struct vsm_partition {
 	uint32_t ref_sequence;
 	bool ref_page_stale; /* VPs' TSCs differ: no page can serve all */
 
-	uint8_t hypercall_rows[HYPERCALL_HASHES]; /* hypercall_index() */
-	uint8_t register_rows[REGISTER_SLOTS];	  /* register_index() */
-	struct port_table ports;		  /* synic/port.c */
+	struct port_table ports; /* synic/port.c */
 
 	struct vsm_vcpu **vps; /* by VP index; NULL: not created */
 	uint32_t max_vps;
@@ -94,7 +92,14 @@ struct vsm_partition {
 	struct {
 		uint64_t protected_pages_set, remaps, slot_updates;
 	} stats;
+
+	/* What is looked at at each exit is above, in the struct's first page. */
+	uint8_t hypercall_rows[HYPERCALL_HASHES]; /* hypercall_index() */
+	uint8_t register_rows[REGISTER_SLOTS];	  /* register_index() */
 };
+
+_Static_assert(offsetof(struct vsm_partition, hypercall_rows) <= VSM_PAGE_SIZE,
+	       "a switch looks at one page of the partition");
 
 /* The VP a guest names; HV_VP_INDEX_SELF is `self`. NULL: there is none. */
 #define HV_VP_INDEX_SELF     UINT32_C(0xfffffffe)
