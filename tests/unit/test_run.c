@@ -479,6 +479,35 @@ static void test_errnos(void **state)
 	guest_stop(&g);
 }
 
+/* A KVM_RUN that fails before it has taken the registers loses none, though they were on their way. */
+static void registers_not_taken(struct guest *g)
+{
+	const struct fake_step lower[] = {OUT(ENTRY_CALL)};
+	const struct fake_step higher[] = {VMM(VTL1_ENTRY), JUMP(ENTRY_RETURN), OUT(ENTRY_RETURN)};
+	const struct fake_step back = VMM(ENTRY_CALL + 2);
+	struct kvm_run *run;
+
+	fake_vcpu_script(g->x.fake, fd(g, 0), lower, ARRAY_SIZE(lower));
+	fake_vcpu_script(g->x.fake, fd(g, 1), higher, ARRAY_SIZE(higher));
+	fake_vcpu_regs(g->x.fake, fd(g, 0))->rbx = 0x5ec;
+	fake_kvm_fail(g->x.fake, FAKE_OP_run, 2, ENOMEM);
+	assert_int_equal(vsm_vcpu_run(g->vp, &run), -ENOMEM);
+	assert_int_equal(fake_vcpu_regs(g->x.fake, fd(g, 1))->rbx, 0x5ec);
+	expect_vmm(g, 1);
+	/* An intercept, for all the library knows: it goes on. */
+	fake_vcpu_script(g->x.fake, fd(g, 0), &back, 1);
+	fake_vcpu_regs(g->x.fake, fd(g, 1))->rbx = 0x5ed;
+	fake_kvm_fail(g->x.fake, FAKE_OP_run, 2, EFAULT);
+	expect_vmm(g, 0);
+	assert_int_equal(fake_vcpu_regs(g->x.fake, fd(g, 0))->rbx, 0x5ed);
+}
+
+static void test_registers_not_taken(void **state)
+{
+	(void)state;
+	on_all(registers_not_taken);
+}
+
 /* State that cannot be moved must not run: the partition says why, and stays dead. */
 static void dies_in_switch(struct guest *g)
 {
@@ -562,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_kick_before),
 		cmocka_unit_test(test_kick_inside),
 		cmocka_unit_test(test_errnos),
+		cmocka_unit_test(test_registers_not_taken),
 		cmocka_unit_test(test_dies_in_switch),
 		cmocka_unit_test(test_mmio_for_vmm),
 	};
