@@ -236,6 +236,13 @@ static inline bool violation_found(const struct violation *v)
 int intercept_locate(struct vsm_vcpu *vp, struct violation *v);
 
 /*
+ * After an internal error for which intercept_locate() has found nothing: what KVM queued for it is
+ * taken back, so that the instruction can be tried again. *forgotten false: KVM has given up an
+ * exception for it, which would be lost. Errors are those of kernel calls.
+ */
+int intercept_forget_failure(struct vsm_vcpu *vp, bool *forgotten);
+
+/*
  * The VTL to tell of an access that the limits allow and that cannot be carried out: as with an
  * instruction whose operands cannot be told. v->setter 0: nobody restricts the VTL.
  */

@@ -451,3 +451,21 @@ int intercept_locate(struct vsm_vcpu *vp, struct violation *v)
 	}
 	return 0;
 }
+
+int intercept_forget_failure(struct vsm_vcpu *vp, bool *forgotten)
+{
+	struct kvm_vcpu_events *events;
+	struct failure_event event;
+	int r = vtl_cpu_events(&vcpu_active(vp)->cpu, &events);
+
+	*forgotten = false;
+	if (r)
+		return r;
+	if (emulation_failed(vp)) {
+		if (failure_event(vcpu_active(vp)->cpu.run, &event) && event.exception)
+			return 0;
+		drop_emulation_failure(vp, events);
+	}
+	*forgotten = true;
+	return 0;
+}

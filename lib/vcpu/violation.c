@@ -199,10 +199,29 @@ static int emulation_failure(struct vsm_vcpu *vp)
 	return vtl_cpu_inject(&vcpu_active(vp)->cpu, VECTOR_UD, -1);
 }
 
+/*
+ * What was in the way may be gone: another VP has opened the page since. With the others outside
+ * the guest, what fails then is what is looked at.
+ */
+static int try_alone(struct vsm_vcpu *vp, bool *tried)
+{
+	int r;
+
+	*tried = false;
+	if (vp->partition->max_vps == 1)
+		return 0;
+	r = intercept_forget_failure(vp, tried);
+	if (r || !*tried)
+		return r;
+	vp->unexplained = TRIES_AMONG_OTHERS;
+	return try_again(vp, false);
+}
+
 int exit_internal_error(struct vsm_vcpu *vp)
 {
 	const struct kvm_run *run = vcpu_active(vp)->cpu.run;
 	bool emulation_failed = run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
+	bool alone = vp->partition->stepper == vp, tried = false;
 	struct violation v = {0};
 	int r;
 
@@ -215,6 +234,10 @@ int exit_internal_error(struct vsm_vcpu *vp)
 		return r;
 	if (violation_found(&v))
 		return violation_handle(vp, &v);
+	if (!alone)
+		r = try_alone(vp, &tried);
+	if (r || tried)
+		return r;
 	return emulation_failed ? emulation_failure(vp) : EXIT_TO_VMM;
 }
 
