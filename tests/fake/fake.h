@@ -82,6 +82,7 @@ struct wake {
 /* A thread in wait_fd(). */
 struct sleeper {
 	int thread;
+	uint64_t until;
 	bool signalled;
 	struct sleeper *next;
 };

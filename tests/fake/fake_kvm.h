@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "kvm/ops.h"
 
 #ifndef ARRAY_SIZE
@@ -248,6 +249,8 @@ int fake_vcpu_vm(struct fake_kvm *f, int vcpu_fd);
  * after 10 s. */
 unsigned fake_kvm_sleepers(struct fake_kvm *f);
 bool fake_kvm_wait_sleepers(struct fake_kvm *f, unsigned count);
+/* Says which threads wait in the model, and for what time. */
+void fake_kvm_report(struct fake_kvm *f, FILE *to);
 /* The last message given to signal_msi() on that VM, and how many there were. */
 unsigned fake_kvm_msis(struct fake_kvm *f, int vm_fd, struct kvm_msi *last);
 /* Is a thread inside KVM_RUN on it? */

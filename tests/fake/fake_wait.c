@@ -81,7 +81,7 @@ int op_drain_fd(const struct kvm_host *h, int fd)
 
 static int wait_for(struct fake_kvm *f, struct wake *w, uint64_t until)
 {
-	struct sleeper self = {.thread = gettid(), .next = f->sleepers};
+	struct sleeper self = {.thread = gettid(), .until = until, .next = f->sleepers};
 	struct sleeper **link = &f->sleepers;
 
 	f->sleepers = &self;
@@ -141,6 +141,28 @@ unsigned fake_kvm_sleepers(struct fake_kvm *f)
 	count = f->asleep;
 	pthread_mutex_unlock(&f->lock);
 	return count;
+}
+
+void fake_kvm_report(struct fake_kvm *f, FILE *to)
+{
+	struct timespec soon;
+
+	clock_gettime(CLOCK_REALTIME, &soon);
+	soon.tv_sec++;
+	if (pthread_mutex_timedlock(&f->lock, &soon)) {
+		fprintf(to, "fake KVM: its lock is held\n");
+		return;
+	}
+	fprintf(to, "fake KVM: it is %llu ns; %u threads sleep\n", (unsigned long long)f->clock,
+		f->asleep);
+	for (const struct sleeper *s = f->sleepers; s; s = s->next)
+		fprintf(to, "thread %d sleeps until it is %llu ns\n", s->thread,
+			(unsigned long long)s->until);
+	for (const struct vcpu *v = f->vcpus; v; v = v->next)
+		if (v->running)
+			fprintf(to, "thread %d is in KVM_RUN of vCPU %lu%s, RIP %#llx\n", v->thread,
+				v->id, v->idle ? ", idle" : "", v->regs.rip);
+	pthread_mutex_unlock(&f->lock);
 }
 
 /* --- event loops --- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VPs on the fake host that do what they are told, action by action, in VTL0 and VTL1; and what
+ * VPs on the fake host that do what they are told, action by action, in two or three VTLs; and what
  * holds whenever one of them is in the guest, whatever it does and whatever the host refuses: no
  * page is more open than the limits say.
  */
@@ -15,6 +15,7 @@
 #include "memory/mapping.h"
 #include "msr/synthetic.h"
 
+#define ACT_VTLS  3   /* at most */
 #define ACT_PAGES 3   /* that one hypercall names */
 #define ACT_SLOTS 256 /* for memory */
 
@@ -24,11 +25,12 @@ enum act_kind {
 	ACT_RETURN,
 	ACT_STORE,	/* to gpa */
 	ACT_MSR,	/* gpa: the value */
-	ACT_PROTECT,	/* pages from gpa on get the mask, all or every other one */
+	ACT_PROTECT,	/* pages from gpa on get the mask for `vtl`, all or every other one */
 	ACT_FLUSH,	/* all VPs' TLBs */
-	ACT_ENABLE,	/* VTL1, for the partition */
+	ACT_ENABLE,	/* `vtl`, for the partition */
 	ACT_ENABLE_VP,	/* and for this VP */
 	ACT_DISABLE_VP, /* not any more for VP gpa */
+	ACT_DISABLE,	/* nor for the partition */
 	ACT_SPIN,
 	ACT_KINDS,
 };
@@ -37,8 +39,10 @@ struct action {
 	enum act_kind kind;
 	uint64_t gpa;
 	uint32_t msr;
+	uint8_t vtl;
 	uint8_t count; /* of pages */
 	bool dense;
+	bool unknown; /* to KVM's emulator: the store's instruction */
 	prot_t mask;
 };
 
@@ -46,9 +50,13 @@ struct action {
 #define ACT_FIRST_PAGE 0x10
 #define ACT_LAST_PAGE  0x2f
 #define ACT_STEPPED    UINT64_C(0x20000) /* VTL0 may use it, and not run it */
-#define ACT_CLOSED     UINT64_C(0x24000)
+#define ACT_CLOSED     UINT64_C(0x24000) /* to VTL0, by all above it */
 #define ACT_TARGETS    UINT64_C(0x28000)
-#define ACT_INPUT(vp)  (UINT64_C(0x50000) + 0x1000 * (vp))
+/* With three VTLs: */
+#define ACT_TWICE     UINT64_C(0x2e000) /* closed to VTL0 by two limits together */
+#define ACT_1_STEPPED UINT64_C(0x21000) /* VTL1 may use it, and not run it */
+#define ACT_1_CLOSED  UINT64_C(0x22000) /* to VTL1, and VTL0 may only read it */
+#define ACT_INPUT(n)  (UINT64_C(0x50000) + 0x1000 * (n))
 
 /* Where the instructions are, the same for all VTLs. */
 #define ACT_NEXT     0x1100
@@ -64,12 +72,13 @@ struct actor {
 	unsigned vp, vtl;
 	const struct action *list;
 	size_t count, next;
-	struct action chosen;
+	bool entered;
+	struct kvm_regs lower; /* as it found them then */
 };
 
 struct acting {
 	struct smp s;
-	struct actor actors[SMP_VPS][2];
+	struct actor actors[SMP_VPS][ACT_VTLS];
 	/* What an actor does next; NULL: its list. */
 	const struct action *(*choose)(struct actor *actor);
 	atomic_uint failures;  /* calls with a status other than success, and faults */
@@ -90,24 +99,44 @@ struct acting {
 
 /* --- what must hold --- */
 
+/*
+ * What all higher VTLs together leave of a page, as the TLFS says it, without the library's own
+ * combining of them: nobody here asks for mode-based execution control.
+ */
+static inline prot_t act_left(const struct memory *m, unsigned vtl, uint64_t page)
+{
+	prot_t left = PROT_ALL;
+
+	for (unsigned setter = vtl + 1; setter < m->vtl_count; setter++)
+		if (m->limits_on[setter])
+			left &= protmap_get(&m->limits[setter][vtl], page, NULL);
+	return left;
+}
+
+/* The same for what the VTL finds there: an overlay page has its own permissions. */
+static inline prot_t act_allowed(const struct memory *m, unsigned vtl, uint64_t page)
+{
+	const struct overlay *o = overlay_at(m, vtl, page);
+	prot_t left = o && !o->limited ? PROT_ALL : act_left(m, vtl, page);
+
+	return o ? left & o->prot : left;
+}
+
 static inline bool act_strict_closes(const struct memory *m, unsigned vtl, uint64_t page)
 {
-	bool covered = memory_rights(m, vtl, page).kind == MEMORY_OVERLAY;
-
-	if (m->exec_policy != VSM_EXEC_STRICT || (covered && !memory_lowest_setter(m, vtl)))
+	if (m->exec_policy != VSM_EXEC_STRICT || !memory_lowest_setter(m, vtl))
 		return false;
-	return !memory_allows(m, vtl, page, MEM_EXECUTE, false, NULL) ||
-	       !memory_allows(m, vtl, page, MEM_EXECUTE, true, NULL);
+	return !(act_allowed(m, vtl, page) & PROT_KX);
 }
 
 /* What the host may let the VTL do with the page at most: enum kvm_map_prot. */
 static inline int act_most(const struct memory *m, unsigned vtl, uint64_t page)
 {
+	prot_t allowed = act_allowed(m, vtl, page);
 	int most = KVM_MAP_NONE;
 
-	if (memory_allows(m, vtl, page, MEM_READ, false, NULL) && !act_strict_closes(m, vtl, page))
-		most = memory_allows(m, vtl, page, MEM_WRITE, false, NULL) ? KVM_MAP_READ_WRITE
-									   : KVM_MAP_READ;
+	if ((allowed & PROT_R) && !act_strict_closes(m, vtl, page))
+		most = allowed & PROT_W ? KVM_MAP_READ_WRITE : KVM_MAP_READ;
 	for (unsigned i = 0; i < m->opening_count[vtl]; i++) {
 		const struct memory_opening *o = &m->openings[vtl][i];
 
@@ -148,9 +177,7 @@ static inline void act_check_devices(struct acting *a)
 	for (unsigned vtl = 0; vtl < m->vtl_count; vtl++)
 		for (uint64_t page = ACT_FIRST_PAGE; page <= ACT_LAST_PAGE; page++) {
 			const struct memory_region *r = memory_region_of(m, page);
-			struct limits_state limits = limits_now(m, vtl);
-			uint64_t end;
-			prot_t prot = limits_get(m, &limits, page, &end);
+			prot_t prot = act_left(m, vtl, page);
 			int most = prot & PROT_W ? KVM_MAP_READ_WRITE : KVM_MAP_READ;
 
 			if (!r->device[vtl])
@@ -176,8 +203,7 @@ static inline void act_check_openings(struct acting *a, unsigned vtl)
 
 	for (unsigned i = 0; i < m->opening_count[vtl]; i++)
 		ACT_ASSERT(a, m->openings[vtl][i].shut ||
-				      memory_allows(m, vtl, m->openings[vtl][i].page, MEM_READ,
-						    false, NULL));
+				      act_allowed(m, vtl, m->openings[vtl][i].page) & PROT_R);
 }
 
 /* Who is inside sees its own VTL's view, and is alone while a page is open for a step of its. */
@@ -208,7 +234,7 @@ static inline void act_check_inside(struct acting *a)
 static inline struct vsm_vcpu *act_vp_of(struct acting *a, int vcpu_fd, unsigned *vtl)
 {
 	for (unsigned i = 0; i < SMP_VPS; i++)
-		for (*vtl = 0; a->s.vp[i] && *vtl < 2; ++*vtl)
+		for (*vtl = 0; a->s.vp[i] && *vtl < a->s.p->vtl_count; ++*vtl)
 			if (smp_fd(&a->s, i, *vtl) == vcpu_fd)
 				return a->s.vp[i];
 	return NULL;
@@ -286,7 +312,7 @@ static inline void act_call(struct actor *actor, struct kvm_regs *regs, uint16_t
 			    unsigned reps, const void *input, size_t size)
 {
 	uint64_t control = code | (uint64_t)reps << HV_CONTROL_REP_COUNT_SHIFT;
-	uint64_t at = ACT_INPUT(2 * actor->vp + actor->vtl);
+	uint64_t at = ACT_INPUT(ACT_VTLS * actor->vp + actor->vtl);
 
 	memcpy(actor->a->s.x.mem + at, input, size);
 	regs->rdx = control >> 32;
@@ -301,7 +327,9 @@ static inline void act_protect(struct actor *actor, struct kvm_regs *regs, const
 	struct {
 		struct hv_modify_vtl_protection_mask header;
 		uint64_t pages[ACT_PAGES];
-	} in = {.header = {.partition_id = HV_PARTITION_ID_SELF, .map_flags = x->mask}};
+	} in = {.header = {.partition_id = HV_PARTITION_ID_SELF,
+			   .map_flags = x->mask,
+			   .target_vtl = (uint8_t)(HV_INPUT_VTL_USE | x->vtl)}};
 
 	for (unsigned i = 0; i < x->count; i++)
 		in.pages[i] = (x->gpa >> VSM_PAGE_SHIFT) + (x->dense ? i : 2 * i);
@@ -315,41 +343,52 @@ static inline void act_flush(struct actor *actor, struct kvm_regs *regs)
 	act_call(actor, regs, HV_CALL_FLUSH_VIRTUAL_ADDRESS_SPACE, 0, in, sizeof(in));
 }
 
-static inline void act_enable(struct actor *actor, struct kvm_regs *regs)
+static inline void act_enable(struct actor *actor, struct kvm_regs *regs, uint8_t vtl)
 {
 	const struct hv_enable_partition_vtl in = {.partition_id = HV_PARTITION_ID_SELF,
-						   .target_vtl = 1};
+						   .target_vtl = vtl};
 
 	act_call(actor, regs, HV_CALL_ENABLE_PARTITION_VTL, 0, &in, sizeof(in));
 }
 
-static inline void act_enable_vp(struct actor *actor, struct kvm_regs *regs)
+static inline void act_disable(struct actor *actor, struct kvm_regs *regs, uint8_t vtl)
+{
+	const struct hv_disable_partition_vtl in = {.partition_id = HV_PARTITION_ID_SELF,
+						    .target_vtl = vtl};
+
+	act_call(actor, regs, HV_CALL_DISABLE_PARTITION_VTL, 0, &in, sizeof(in));
+}
+
+static inline void act_enable_vp(struct actor *actor, struct kvm_regs *regs, uint8_t vtl)
 {
 	struct hv_vp_vtl_context in = {.partition_id = HV_PARTITION_ID_SELF,
 				       .vp_index = HV_VP_INDEX_SELF,
-				       .target_vtl = 1,
+				       .target_vtl = vtl,
 				       .context = flat_context()};
 
 	in.context.rip = ACT_NEXT;
 	act_call(actor, regs, HV_CALL_ENABLE_VP_VTL, 0, &in, sizeof(in));
 }
 
-static inline void act_disable_vp(struct actor *actor, struct kvm_regs *regs, uint32_t index)
+static inline void act_disable_vp(struct actor *actor, struct kvm_regs *regs,
+				  const struct action *x)
 {
-	const struct hv_vp_registers in = {
-		.partition_id = HV_PARTITION_ID_SELF, .vp_index = index, .target_vtl = 1};
+	const struct hv_disable_vp_vtl in = {.partition_id = HV_PARTITION_ID_SELF,
+					     .vp_index = (uint32_t)x->gpa,
+					     .target_vtl = x->vtl};
 
 	act_call(actor, regs, HV_CALL_DISABLE_VP_VTL, 0, &in, sizeof(in));
 }
 
-static inline void act_store(struct actor *actor, struct kvm_regs *regs, uint64_t gpa)
+static inline void act_store(struct actor *actor, struct kvm_regs *regs, const struct action *x)
 {
-	regs->rbx = gpa + 8;
+	regs->rbx = x->gpa + 8;
 	regs->rax = 0x5a;
 	regs->rip = ACT_AT_STORE;
 	act_place(actor, &(struct fake_step){.kind = FAKE_STORE,
+					     .flags = x->unknown ? FAKE_NO_EMULATION : 0,
 					     .rip = ACT_AT_STORE,
-					     .gva = gpa + 8,
+					     .gva = x->gpa + 8,
 					     .size = 4,
 					     .data = 0x5a,
 					     .length = 2});
@@ -375,6 +414,22 @@ static inline const struct action *act_next_of_list(struct actor *actor)
 	return actor->next < actor->count ? &actor->list[actor->next++] : &end;
 }
 
+/*
+ * Not a fast one: an intercepted or interrupted VTL finds all its registers again, the volatile
+ * ones by way of the assist page.
+ */
+static inline void act_return(struct actor *actor, struct kvm_regs *regs)
+{
+	const struct kvm_regs own = *regs;
+
+	*regs = actor->lower;
+	regs->rsp = own.rsp;
+	regs->rflags = own.rflags;
+	regs->rax = regs->rcx = regs->rdx = 0;
+	regs->rip = ENTRY_RETURN;
+	actor->entered = false;
+}
+
 static inline void act_do(struct actor *actor, struct kvm_regs *regs, const struct action *x)
 {
 	switch (x->kind) {
@@ -382,13 +437,11 @@ static inline void act_do(struct actor *actor, struct kvm_regs *regs, const stru
 		regs->rax = regs->rcx = regs->rdx = 0;
 		regs->rip = ENTRY_CALL;
 		break;
-	case ACT_RETURN: /* fast */
-		regs->rax = 1;
-		regs->rcx = regs->rdx = 0;
-		regs->rip = ENTRY_RETURN;
+	case ACT_RETURN:
+		act_return(actor, regs);
 		break;
 	case ACT_STORE:
-		act_store(actor, regs, x->gpa);
+		act_store(actor, regs, x);
 		break;
 	case ACT_MSR:
 		act_msr(actor, regs, x);
@@ -400,13 +453,16 @@ static inline void act_do(struct actor *actor, struct kvm_regs *regs, const stru
 		act_flush(actor, regs);
 		break;
 	case ACT_ENABLE:
-		act_enable(actor, regs);
+		act_enable(actor, regs, x->vtl);
 		break;
 	case ACT_ENABLE_VP:
-		act_enable_vp(actor, regs);
+		act_enable_vp(actor, regs, x->vtl);
 		break;
 	case ACT_DISABLE_VP:
-		act_disable_vp(actor, regs, (uint32_t)x->gpa);
+		act_disable_vp(actor, regs, x);
+		break;
+	case ACT_DISABLE:
+		act_disable(actor, regs, x->vtl);
 		break;
 	case ACT_SPIN:
 		regs->rip = ACT_AT_SPIN;
@@ -424,6 +480,9 @@ static inline int act_next(struct fake_guest *g, void *ctx)
 	pthread_mutex_lock(&a->s.p->lock);
 	act_check_inside(a);
 	pthread_mutex_unlock(&a->s.p->lock);
+	if (!actor->entered)
+		actor->lower = *g->regs;
+	actor->entered = true;
 	act_do(actor, g->regs, a->choose ? a->choose(actor) : act_next_of_list(actor));
 	return FAKE_AGAIN;
 }
@@ -504,7 +563,7 @@ static inline void act_list(struct acting *a, unsigned vp, unsigned vtl, const s
 	actor->next = 0;
 }
 
-/* The VPs, their code and their hypercall pages; VTL1 is not enabled yet. */
+/* The VPs, their code and their hypercall pages; no VTL above 0 is enabled yet. */
 static inline void act_start(struct acting *a, unsigned vps, const struct vsm_partition_options *o)
 {
 	static const uint8_t store[] = {0x89, 0x03}; /* mov %eax, (%rbx) */
@@ -523,7 +582,7 @@ static inline void act_start(struct acting *a, unsigned vps, const struct vsm_pa
 		*(uint64_t *)(a->s.x.mem + (page << VSM_PAGE_SHIFT)) = page;
 	memcpy(a->s.x.mem + ACT_AT_STORE, store, sizeof(store));
 	for (unsigned vp = 0; vp < vps; vp++)
-		for (unsigned vtl = 0; vtl < 2; vtl++) {
+		for (unsigned vtl = 0; vtl < a->s.p->vtl_count; vtl++) {
 			act_start_actor(a, vp, vtl);
 			fake_vcpu_regs(a->s.x.fake, smp_fd(&a->s, vp, vtl))->rip = ACT_NEXT;
 		}
@@ -531,30 +590,58 @@ static inline void act_start(struct acting *a, unsigned vps, const struct vsm_pa
 	assert_int_equal(synthetic_write(a->s.vp[0], 0, HV_MSR_HYPERCALL, PAGE_CODE | 1), 0);
 }
 
-/* VTL1 is there on a VP, with its pages. */
-static inline void act_give_vtl1(struct acting *a, unsigned vp)
+/* The VTL is there on a VP, with its pages. */
+static inline void act_give_vtl(struct acting *a, unsigned vp, unsigned vtl)
 {
-	smp_enable_vtl1(&a->s, vp);
-	fake_vcpu_regs(a->s.x.fake, smp_fd(&a->s, vp, 1))->rip = ACT_NEXT;
-	assert_int_equal(synthetic_write(a->s.vp[vp], 1, HV_MSR_GUEST_OS_ID, 1), 0);
-	assert_int_equal(synthetic_write(a->s.vp[vp], 1, HV_MSR_HYPERCALL, PAGE_CODE | 1), 0);
-	assert_int_equal(synthetic_write(a->s.vp[vp], 1, HV_MSR_VP_ASSIST_PAGE,
-					 (PAGE_ASSIST + vp * 0x8000) | 1),
-			 0);
+	struct vsm_vcpu *vcpu = a->s.vp[vp];
+
+	smp_enable_vtl(&a->s, vp, vtl);
+	a->actors[vp][vtl].entered = false;
+	fake_vcpu_regs(a->s.x.fake, smp_fd(&a->s, vp, vtl))->rip = ACT_NEXT;
+	assert_int_equal(synthetic_write(vcpu, vtl, HV_MSR_GUEST_OS_ID, 1), 0);
+	assert_int_equal(synthetic_write(vcpu, vtl, HV_MSR_HYPERCALL, PAGE_CODE | 1), 0);
 	assert_int_equal(
-		synthetic_write(a->s.vp[vp], 1, HV_MSR_SIMP, (PAGE_SIMP + vp * 0x8000) | 1), 0);
+		synthetic_write(vcpu, vtl, HV_MSR_VP_ASSIST_PAGE, (PAGE_ASSIST + vp * 0x8000) | 1),
+		0);
+	assert_int_equal(synthetic_write(vcpu, vtl, HV_MSR_SIMP, (PAGE_SIMP + vp * 0x8000) | 1), 0);
 }
 
-/* Its limits on VTL0. */
+/* All there can be. */
+static inline void act_give_vtls(struct acting *a, unsigned vp)
+{
+	for (unsigned vtl = 1; vtl < a->s.p->vtl_count; vtl++)
+		act_give_vtl(a, vp, vtl);
+}
+
+/* Their limits on those below. */
 static inline void act_limit(struct acting *a)
 {
+	static const struct {
+		unsigned setter, target;
+		uint64_t gpa;
+		prot_t mask;
+	} limits[] = {
+		{1, 0, ACT_STEPPED, PROT_R | PROT_W},
+		{1, 0, ACT_CLOSED, 0},
+		{2, 0, ACT_CLOSED, 0},
+		{1, 0, ACT_TWICE, PROT_R | PROT_W},
+		{2, 0, ACT_TWICE, PROT_R | PROT_KX | PROT_UX},
+		{2, 0, ACT_1_CLOSED, PROT_R | PROT_KX | PROT_UX},
+		{2, 1, ACT_1_STEPPED, PROT_R | PROT_W},
+		{2, 1, ACT_1_CLOSED, 0},
+	};
 	struct memory *m = &a->s.p->memory;
-	const uint64_t stepped = ACT_STEPPED >> VSM_PAGE_SHIFT;
-	const uint64_t closed = ACT_CLOSED >> VSM_PAGE_SHIFT;
 
-	assert_int_equal(memory_limit_default(m, 1, PROT_ALL), 0);
-	assert_int_equal(memory_limit(m, 1, 0, stepped, stepped + 1, PROT_R | PROT_W), 0);
-	assert_int_equal(memory_limit(m, 1, 0, closed, closed + 1, 0), 0);
+	for (unsigned setter = 1; setter < m->vtl_count; setter++)
+		assert_int_equal(memory_limit_default(m, setter, PROT_ALL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		uint64_t page = limits[i].gpa >> VSM_PAGE_SHIFT;
+
+		if (limits[i].setter < m->vtl_count)
+			assert_int_equal(memory_limit(m, limits[i].setter, limits[i].target, page,
+						      page + 1, limits[i].mask),
+					 0);
+	}
 }
 
 static inline void act_stop(struct acting *a)

@@ -136,13 +136,18 @@ static inline void smp_stop(struct smp *s)
 	fixture_stop(&s->x);
 }
 
-/* VTL1 is enabled on the VP, at VTL1_ENTRY, with interrupts off. */
+/* The VTL is enabled on the VP, at VTL1_ENTRY, with interrupts off. */
+static inline void smp_enable_vtl(struct smp *s, unsigned vp, unsigned vtl)
+{
+	s->p->enabled_vtls |= (uint16_t)(1u << vtl);
+	s->vp[vp]->enabled_vtls |= (uint16_t)(1u << vtl);
+	fake_vcpu_flat_mode(s->x.fake, smp_fd(s, vp, vtl), VTL1_ENTRY, 0x9000);
+	fake_vcpu_regs(s->x.fake, smp_fd(s, vp, vtl))->rflags = 2;
+}
+
 static inline void smp_enable_vtl1(struct smp *s, unsigned vp)
 {
-	s->p->enabled_vtls |= 2;
-	s->vp[vp]->enabled_vtls |= 2;
-	fake_vcpu_flat_mode(s->x.fake, smp_fd(s, vp, 1), VTL1_ENTRY, 0x9000);
-	fake_vcpu_regs(s->x.fake, smp_fd(s, vp, 1))->rflags = 2;
+	smp_enable_vtl(s, vp, 1);
 }
 
 static inline void smp_interrupts_on(struct smp *s, unsigned vp, unsigned vtl)
