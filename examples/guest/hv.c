@@ -105,6 +105,13 @@ uint16_t hv_inject(uint8_t vtl, uint8_t vector)
 			       PENDING_EXCEPTION | PENDING_ERROR_CODE | (uint64_t)vector << 16);
 }
 
+void hv_protections_on(void)
+{
+	uint64_t config = HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX);
+
+	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG, config), HV_SUCCESS);
+}
+
 static uint64_t protect_some(uint8_t vtl, uint64_t first, size_t count, uint32_t mask)
 {
 	input.protection =

@@ -295,6 +295,9 @@ uint16_t hv_set_vp_register(uint32_t vp, uint8_t vtl, uint32_t name, uint64_t va
 /* Raises an exception with error code 0 in a lower VTL when it is next entered. */
 uint16_t hv_inject(uint8_t vtl, uint8_t vector);
 
+/* Turns this VTL's protections on, with nothing restricted yet. */
+void hv_protections_on(void);
+
 /*
  * Restricts a lower VTL (HV_VTL(n), or 0: the one below) on `count` pages from `gpa` on. Returns
  * the result value of the last hypercall.

@@ -54,11 +54,9 @@ static void close_to_vtl0(const char *what, const char *from, const char *to, ui
 
 void vtl_on_start(void)
 {
-	uint64_t config = HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX);
-
 	console_prefix("VTL1: ");
 	print("started, with registers, stack, page tables and interrupts of its own\n");
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG, config), HV_SUCCESS);
+	hv_protections_on();
 	close_to_vtl0("code", image_code, image_code_end, HV_R | HV_X,
 		      "may read and run it, not change it");
 	close_to_vtl0("data", image_code_end, image_end, HV_NO_ACCESS, "has no access");

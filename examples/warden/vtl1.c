@@ -22,10 +22,8 @@ static void protect(const char *what, uint64_t from, size_t pages, uint32_t mask
 
 void vtl_on_start(void)
 {
-	uint64_t config = HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX);
-
 	console_prefix("VTL1: ");
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG, config), HV_SUCCESS);
+	hv_protections_on();
 	protect("itself", (uint64_t)image_code, (size_t)(image_end - image_code) / PAGE_SIZE,
 		HV_NO_ACCESS);
 }

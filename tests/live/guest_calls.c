@@ -125,9 +125,7 @@ void vtl_on_start(void)
 {
 	const uint64_t all = TRANSLATE_READ | TRANSLATE_WRITE | TRANSLATE_EXEC | TRANSLATE_EXEMPT;
 
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 	CHECK_EQUAL(hv_protect(secret, 1, HV_R | HV_X), HV_REPS(1));
 	check_translate((uint64_t)page, all | TRANSLATE_VTL(0), 0, WRITE_BACK);
 	check_translate((uint64_t)vtl0_code_page, all | TRANSLATE_VTL(0), 0, WRITE_BACK | OVERLAY);

@@ -132,9 +132,7 @@ static volatile unsigned count;
 
 void vtl_on_start(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 	/*
 	 * XCR0 is one register for all VTLs. By hypercall, because QEMU 7.2 does not intercept a
 	 * nested guest's XSETBV: a KVM in it never hears of that, and puts back the value it knows

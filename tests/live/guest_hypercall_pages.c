@@ -44,9 +44,7 @@ static volatile uint8_t last_access, last_length;
 
 void vtl_on_start(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 static struct hv_vp_register *put_input(uint32_t name, uint64_t value)

@@ -156,7 +156,7 @@ static void boot_vp(unsigned vp)
 	secure[vp].booted = true;
 	if (vp)
 		return;
-	set_own(HV_REGISTER_PARTITION_CFG, HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX));
+	hv_protections_on();
 	protect((uint64_t)secret / PAGE_SIZE, 1, HV_NO_ACCESS);
 }
 

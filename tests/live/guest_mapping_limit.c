@@ -58,9 +58,7 @@ void vtl_on_start(void)
 {
 	const uint64_t full = HV_INSUFFICIENT_MEMORY;
 
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 	CHECK_EQUAL(protect(0, PAGES, HV_NO_ACCESS), HV_REPS(FIT) | full);
 	check_closed(0, FIT);
 	/* Going on where it stopped does not help, nor does a page that is closed already hurt. */

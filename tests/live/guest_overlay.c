@@ -53,9 +53,7 @@ static struct hv_intercept seen;
 
 void vtl_on_start(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 static void protect(uint32_t mask)

@@ -66,9 +66,7 @@ static bool loads;
 void vtl_on_start(void)
 {
 	loads = guest_has_option("loads");
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 static void restrict_pointers(uint32_t mask)

@@ -32,9 +32,7 @@ void vtl_on_start(void)
 
 	/* Nothing before EnableVtlProtection. */
 	CHECK(HV_STATUS(protect(HV_R, HV_REPS(1), page, 0, 0)) != HV_SUCCESS);
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 	CHECK_EQUAL(protect(HV_R | HV_X, HV_REPS(3), page, page + PAGE_SIZE, page), HV_REPS(3));
 	/* A page that is no memory ends the list: what came before is done. */
 	CHECK_EQUAL(protect(HV_R | HV_X, HV_REPS(3), LOW_END - PAGE_SIZE, HOLE, HIGH),

@@ -36,9 +36,7 @@ static struct hv_segment segment(uint64_t base, uint16_t attributes)
 
 void vtl_on_start(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 /* At first it starts the processor, then it looks where that is. */

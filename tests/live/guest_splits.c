@@ -231,9 +231,7 @@ static void try_kind(const struct kind *k)
 
 void vtl_on_start(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 	for (unsigned i = 0; i < PAGES; i += 3)
 		CHECK_EQUAL(hv_protect(pages[i], 1, HV_R | HV_X), HV_REPS(1));
 	for (unsigned round = 0; round < ROUNDS; round++)

@@ -65,9 +65,7 @@ static uint64_t protect(unsigned vtl, const void *page, uint32_t mask)
 
 static void turn_protections_on(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 static void expect_register(uint8_t vtl, uint32_t name, uint64_t expected)

@@ -19,9 +19,7 @@ static volatile int fetched; /* how the handler's fetch ended: -1 nothing stoppe
 
 void vtl_on_start(void)
 {
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 /* RBX: a page, RDX: its new mask */
