@@ -83,11 +83,9 @@ VSM_API int vsm_vcpu_reset(struct vsm_vcpu *vcpu);
  * KVM_RUN on it and closing it are not allowed. With the strict execute policy
  * KVM_SET_GUEST_DEBUG is the library's too: what the VMM sets is lost at the next step.
  *
- * With PAE paging (32-bit) the four page-directory-pointer entries are loaded from the VTL's memory
- * by the next vsm_vcpu_run(), also in place of what KVM_SET_SREGS2 gave, if the vCPU used such
- * paging when that last returned, or has not run since vsm_vcpu_create() or a reset. A VMM that
- * brings a vCPU into it from another mode at any other time has them from what KVM shows then,
- * which may be another VTL's.
+ * With PAE paging (32-bit) the four page-directory-pointer entries are those in the VTL's memory,
+ * whatever KVM showed when the VMM set special registers: where it may have been anything else,
+ * the next vsm_vcpu_run() loads them. Entries that KVM_SET_SREGS2 gives may be replaced so.
  *
  * -EINVAL no such VTL
  */

@@ -140,6 +140,7 @@ static int change_opening(struct memory *m, unsigned vtl, const struct memory_op
 	if (i == room)
 		return -ENOSPC;
 	old = list[i];
+	m->opening_changes++;
 	if (i == count)
 		list[m->opening_count[vtl]++] = *wanted;
 	list[i].prot |= wanted->prot;
@@ -175,6 +176,7 @@ int memory_close_openings(struct memory *m, unsigned vtl)
 	int result = 0, r;
 
 	m->opening_count[vtl] = 0;
+	m->opening_changes += count;
 	for (uint8_t i = 0; i < count; i++) {
 		uint64_t page = m->openings[vtl][i].page;
 

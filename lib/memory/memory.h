@@ -104,10 +104,10 @@ struct memory {
 	/* limits[setter][target]: what `setter` leaves to `target`; only setter > target is used.
 	 */
 	struct protmap limits[VSM_VTL_COUNT][VSM_VTL_COUNT];
-	bool limits_on[VSM_VTL_COUNT]; /* setter has EnableVtlProtection */
+	bool limits_on[VSM_VTL_COUNT];	      /* setter has EnableVtlProtection */
 	enum memory_mbec mbec[VSM_VTL_COUNT]; /* by restricted VTL; change with memory_set_mbec() */
-	bool ux_is_execute;	       /* VSM_QUIRK_UX_IS_EXECUTE */
-	struct overlay *overlays;      /* never moves */
+	bool ux_is_execute;		      /* VSM_QUIRK_UX_IS_EXECUTE */
+	struct overlay *overlays;	      /* never moves */
 	uint32_t overlay_room;
 	/* Enabled overlays of each VTL by page; of one page's, the one enabled last comes last. */
 	struct overlay **shown[VSM_VTL_COUNT];
@@ -118,10 +118,11 @@ struct memory {
 	struct view views[VSM_VTL_COUNT];
 	struct memory_opening openings[VSM_VTL_COUNT][MEMORY_OPENINGS + MEMORY_SHUT];
 	uint8_t opening_count[VSM_VTL_COUNT];
-	size_t slot_limit;    /* memslots a view may use */
-	size_t mapping_limit; /* host mappings that limits may take up; 0: any number */
-	uint64_t gpa_pages;   /* that the host can map */
-	uint64_t changes;     /* grows with every change of regions, limits or overlays; never 0 */
+	uint64_t opening_changes; /* grows when one is made or ends */
+	size_t slot_limit;	  /* memslots a view may use */
+	size_t mapping_limit;	  /* host mappings that limits may take up; 0: any number */
+	uint64_t gpa_pages;	  /* that the host can map */
+	uint64_t changes; /* grows with every change of regions, limits or overlays; never 0 */
 	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
 };
 

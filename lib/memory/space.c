@@ -196,6 +196,7 @@ int space_apply(struct space *s, struct memory *m, unsigned vtl, unsigned *chang
 	if (space_shows(s, m, vtl))
 		return 0;
 	s->shown_vtl = -1;
+	s->updates++;
 	error = view_build(m, vtl);
 	/* Without a view the only certain subset of it is nothing. */
 	failed = delete_others(m->host, s, v->slots, error ? 0 : v->count, changed);

@@ -22,6 +22,7 @@ struct space {
 	uint64_t *id_map; /* bit set: id in use, counted from first_slot */
 	int shown_vtl;	  /* view the slots show; -1: none */
 	uint64_t shown_generation;
+	uint64_t updates;   /* grows whenever the slots may change */
 	unsigned inside;    /* vCPUs in KVM_RUN */
 	uint64_t slice_end; /* gate.c: until then the VPs inside are left alone */
 };

@@ -137,7 +137,7 @@ int vtl_cpu_flush(struct vtl_cpu *cpu)
 void vtl_cpu_forget(struct vtl_cpu *cpu)
 {
 	cpu->valid &= cpu->dirty;
-	/* It may have set special registers: vsm/vcpu.h says when with PAE paging. */
+	/* It may have set special registers, or the entries themselves (KVM_SET_SREGS2). */
 	cpu->pdptes_due |= cpu_pae_paging(&cpu->groups->sregs);
 }
 

@@ -236,6 +236,18 @@ static int round_trip(struct vsm_vcpu *vp)
 	return r == -EFAULT ? exit_fault(vp) : r;
 }
 
+/*
+ * A number that is another one as soon as the VM has shown anything else to the VTL's vCPU; 0: it
+ * shows another VTL's memory, or none.
+ */
+static uint64_t shown_memory(const struct vsm_vcpu *vp, unsigned vtl)
+{
+	const struct memory *m = &vp->partition->memory;
+	const struct space *s = vp->vtls[vtl].space;
+
+	return space_shows(s, m, vtl) ? m->changes + m->opening_changes + s->updates : 0;
+}
+
 /* The VMM looks at the vCPU with ioctls of its own: everything must be there. */
 static SIDE_PATH int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
 {
@@ -257,14 +269,25 @@ static SIDE_PATH int leave(struct vsm_vcpu *vp, struct kvm_run **run, int r)
 		if (flushed)
 			r = partition_die(vp->partition, "VP %u: writing VTL%u's registers failed",
 					  vp->index, vtl);
+		vp->rare[vtl].left_with = shown_memory(vp, vtl);
 	}
 	return r;
 }
 
+/*
+ * The VMM may have set registers, with which KVM loads the pointers of PAE paging: from the right
+ * memory if it showed that from then until now.
+ */
 static void arrive(struct vsm_vcpu *vp)
 {
-	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++)
-		vtl_cpu_forget(&vp->vtls[vtl].cpu);
+	for (unsigned vtl = 0; vtl < vp->partition->vtl_count; vtl++) {
+		struct vtl_cpu *cpu = &vp->vtls[vtl].cpu;
+		uint64_t left_with = vp->rare[vtl].left_with;
+
+		vtl_cpu_forget(cpu);
+		if (!left_with || left_with != shown_memory(vp, vtl))
+			vtl_cpu_reload_pdptes(cpu);
+	}
 	shared_forget(vp);
 }
 

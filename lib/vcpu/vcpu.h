@@ -83,6 +83,7 @@ struct vp_vtl {
 struct vp_vtl_rare {
 	struct retired_store retired;
 	struct page_step step;
+	uint64_t left_with; /* run.c: what memory its VM showed when vsm_vcpu_run() last returned */
 };
 
 /* MSRs that are not 0 after a processor's reset, as KVM made them. */

@@ -179,6 +179,147 @@ static void test_set_up_by_vmm(void **state)
 	on_all(set_up_by_vmm, KVM_CAP_SREGS2);
 }
 
+static void enable_code_pages(struct guest *g)
+{
+	for (unsigned vtl = 0; vtl < 2; vtl++) {
+		assert_int_equal(synthetic_write(g->vp, vtl, HV_MSR_GUEST_OS_ID, 1), 0);
+		assert_int_equal(synthetic_write(g->vp, vtl, HV_MSR_HYPERCALL, PAGE_CODE | 1), 0);
+	}
+}
+
+/* The VMM brings VTL0 there from another mode. */
+static void moved_by_vmm(struct guest *g)
+{
+	run(g, 0);
+	again(g);
+	assert_int_equal(synthetic_write(g->vp, 1, HV_MSR_SIMP, POINTERS | 1), 0);
+	run(g, 1);
+	set_up(g);
+	expect_mapped(g);
+}
+
+static void limit_pointers(struct guest *g, prot_t mask)
+{
+	const uint64_t page = POINTERS >> VSM_PAGE_SHIFT;
+
+	assert_int_equal(memory_limit(&g->p->memory, 1, 0, page, page + 1, mask), 0);
+}
+
+/* While VTL1 opens the page of the pointers, which the VM does not show yet. */
+static void moved_while_opened(struct guest *g)
+{
+	limit_pointers(g, 0);
+	run(g, 0);
+	again(g);
+	limit_pointers(g, PROT_ALL);
+	set_up(g);
+	expect_mapped(g);
+}
+
+static void moved_while_closed(struct guest *g)
+{
+	run(g, 0);
+	again(g);
+	limit_pointers(g, 0);
+	set_up(g);
+	limit_pointers(g, PROT_ALL);
+	expect_mapped(g);
+}
+
+static void shut_pointers(struct guest *g)
+{
+	struct memory *m = &g->p->memory;
+
+	assert_int_equal(memory_shut_page(m, 0, POINTERS >> VSM_PAGE_SHIFT), 0);
+	assert_int_equal(space_apply(g->vp->vtls[0].space, m, 0, NULL), 0);
+}
+
+/* While another VP has made a step, for which a page was shut, and shown its memory. */
+static void moved_during_step(struct guest *g, bool begun)
+{
+	struct memory *m = &g->p->memory;
+	struct space *space = g->vp->vtls[0].space;
+
+	if (begun)
+		shut_pointers(g);
+	run(g, 0);
+	again(g);
+	if (!begun)
+		shut_pointers(g);
+	set_up(g);
+	assert_int_equal(memory_close_openings(m, 0), 0);
+	assert_int_equal(space_apply(space, m, 0, NULL), 0);
+	expect_mapped(g);
+}
+
+static void moved_during_whole_step(struct guest *g)
+{
+	moved_during_step(g, false);
+}
+
+static void moved_in_step(struct guest *g)
+{
+	moved_during_step(g, true);
+}
+
+/* It runs again before the step is over, for which it has to wait. */
+static void moved_before_step_ends(struct guest *g)
+{
+	struct kvm_run *kvm_run;
+
+	run(g, 0);
+	again(g);
+	shut_pointers(g);
+	set_up(g);
+	vsm_vcpu_kick(g->vp);
+	assert_int_equal(vsm_vcpu_run(g->vp, &kvm_run), -EINTR);
+	assert_true(g->vp->vtls[0].cpu.pdptes_due);
+}
+
+/* While another VP has shown VTL1's memory, and VTL0's again. */
+static void moved_during_turn(struct guest *g)
+{
+	struct memory *m = &g->p->memory;
+
+	assert_int_equal(synthetic_write(g->vp, 1, HV_MSR_SIMP, POINTERS | 1), 0);
+	run(g, 0);
+	again(g);
+	assert_int_equal(space_apply(g->vp->vtls[1].space, m, 1, NULL), 0);
+	set_up(g);
+	assert_int_equal(space_apply(g->vp->vtls[0].space, m, 0, NULL), 0);
+	expect_mapped(g);
+}
+
+/* VTL0 was in the guest, but it is VTL1 that came out. */
+static void moved_after_call(struct guest *g)
+{
+	const struct fake_step call[] = {HYPERCALL_OUT(ENTRY_CALL)};
+
+	enable_code_pages(g);
+	assert_int_equal(synthetic_write(g->vp, 1, HV_MSR_SIMP, POINTERS | 1), 0);
+	fake_vcpu_regs(g->x.fake, fd(g, 0))->rip = ENTRY_CALL;
+	fake_vcpu_regs(g->x.fake, fd(g, 0))->rdx = 0; /* as EAX: the control input */
+	fake_vcpu_script(g->x.fake, fd(g, 0), call, ARRAY_SIZE(call));
+	run(g, 0);
+	assert_int_equal(g->vp->active_vtl, 1);
+	set_up(g);
+	expect_mapped(g);
+}
+
+static void test_moved_by_vmm(void **state)
+{
+	(void)state;
+	on_all(moved_by_vmm, 0);
+	on_all(moved_by_vmm, KVM_CAP_SYNC_REGS);
+	on_all(moved_while_opened, 0);
+	on_all(moved_while_closed, 0);
+	on_all(moved_during_whole_step, 0);
+	on_all(moved_in_step, 0);
+	on_all(moved_before_step_ends, 0);
+	on_all(moved_after_call, 0);
+	on_all(moved_during_turn, 0);
+}
+
 static void set_up_after_reset(struct guest *g)
 {
 	/* Not half-done. */
@@ -247,10 +388,7 @@ static void covered_in_passing(struct guest *g)
 	};
 
 	set_up(g);
-	for (unsigned vtl = 0; vtl < 2; vtl++) {
-		assert_int_equal(synthetic_write(g->vp, vtl, HV_MSR_GUEST_OS_ID, 1), 0);
-		assert_int_equal(synthetic_write(g->vp, vtl, HV_MSR_HYPERCALL, PAGE_CODE | 1), 0);
-	}
+	enable_code_pages(g);
 	assert_int_equal(synthetic_write(g->vp, 1, HV_MSR_SIMP, POINTERS | 1), 0);
 	fake_vcpu_regs(g->x.fake, fd(g, 0))->rip = ENTRY_CALL;
 	fake_vcpu_regs(g->x.fake, fd(g, 0))->rdx = 0; /* as EAX: the control input */
@@ -272,10 +410,8 @@ static void test_covered_in_passing(void **state)
 /* VTL0 does not get to use what it may not read. */
 static void closed_to_vtl0(struct guest *g)
 {
-	const uint64_t page = POINTERS >> VSM_PAGE_SHIFT;
-
 	set_up(g);
-	assert_int_equal(memory_limit(&g->p->memory, 1, 0, page, page + 1, 0), 0);
+	limit_pointers(g, 0);
 	write_from_vtl1(g);
 	expect_page_fault(g);
 }
@@ -308,9 +444,11 @@ static void test_failing(void **state)
 	on_all(failing, 0);
 }
 
-/* Who has no such paging pays for none of it. */
+/* Who has no such paging pays for none of it, be there limits and overlay pages or not. */
 static void free_otherwise(struct guest *g)
 {
+	limit_pointers(g, 0);
+	assert_int_equal(synthetic_write(g->vp, 1, HV_MSR_SIMP, POINTERS | 1), 0);
 	run(g, 0);
 	again(g);
 	fake_kvm_reset_calls(g->x.fake);
@@ -329,9 +467,13 @@ static void test_free_otherwise(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set_up_by_vmm),	cmocka_unit_test(test_set_up_after_reset),
-		cmocka_unit_test(test_covered_in_vtl1), cmocka_unit_test(test_covered_in_passing),
-		cmocka_unit_test(test_closed_to_vtl0),	cmocka_unit_test(test_failing),
+		cmocka_unit_test(test_set_up_by_vmm),
+		cmocka_unit_test(test_set_up_after_reset),
+		cmocka_unit_test(test_moved_by_vmm),
+		cmocka_unit_test(test_covered_in_vtl1),
+		cmocka_unit_test(test_covered_in_passing),
+		cmocka_unit_test(test_closed_to_vtl0),
+		cmocka_unit_test(test_failing),
 		cmocka_unit_test(test_free_otherwise),
 	};
 
