@@ -276,6 +276,15 @@ int alias_open(const struct memory *m, unsigned vtl, uint64_t first, uint64_t en
 	return sync_range(&s, first, end);
 }
 
+int alias_open_all(const struct memory *m, unsigned vtl)
+{
+	struct sync s = sync_of(m, vtl, EVERYTHING);
+
+	s.everybody = true;
+	s.keep_going = true;
+	return sync_range(&s, 0, PAGES_ALL);
+}
+
 int alias_open_devices(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end)
 {
 	struct sync s = sync_of(m, vtl, EVERYTHING);

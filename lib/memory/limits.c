@@ -133,6 +133,13 @@ bool memory_allows(const struct memory *m, unsigned vtl, uint64_t page, enum mem
 
 /* --- changes --- */
 
+/* Where somebody limits the VTL, legal accesses are stepped; the last limit's going opens all. */
+void memory_reopen(struct memory *m, unsigned vtl)
+{
+	if (!limits_now(m, vtl).governed)
+		m->left_closed[vtl] = alias_open_all(m, vtl);
+}
+
 /*
  * In an alias a limit never changes slots; only overlays beside it do: all when protections as such
  * are turned on or off, and those that limits hold for.
@@ -165,6 +172,7 @@ static int host_revert(struct memory *m, unsigned target, uint64_t first, uint64
 	m->changes++;
 	if (slots_follow(m, target, first, end))
 		view_follow(m, target);
+	m->left_closed[target] = true;
 	return alias_revert(m, target, first, end, tried, progress);
 }
 

@@ -131,6 +131,9 @@ void alias_unmap_region(const struct memory *m, struct memory_region *r);
  */
 int alias_open(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end);
 
+/* The same of both its mappings, past errors; returns the first. */
+int alias_open_all(const struct memory *m, unsigned vtl);
+
 /* The same of vtl's device mapping, which must be there. */
 int alias_open_devices(const struct memory *m, unsigned vtl, uint64_t first, uint64_t end);
 

@@ -182,6 +182,8 @@ int memory_close_openings(struct memory *m, unsigned vtl)
 
 		slots |= in_slots(m, vtl, page);
 		r = in_alias(m, page) ? alias_sync(m, vtl, page, page + 1) : 0;
+		if (r)
+			m->left_closed[vtl] = true;
 		if (r && result != -ENOTRECOVERABLE)
 			result = r;
 	}

@@ -19,7 +19,8 @@
  *
  * The promise on failure: what a call could not bring about it takes back. Where the host refuses
  * even that, pages stay *less* accessible than the limits say, never more: an access to such a page
- * is legal (memory_allows()) and can be stepped through an opening. Only when the host also refuses
+ * is legal (memory_allows()) and can be stepped through an opening. Of a VTL that nobody limits
+ * nothing is stepped: memory_reopen() asks the host once more. Only when the host also refuses
  * to close a page does a call return -ENOTRECOVERABLE: then a VTL may reach what it must not, or a
  * mapping may have a hole, and the partition has to stop.
  *
@@ -124,6 +125,8 @@ struct memory {
 	uint64_t gpa_pages;	  /* that the host can map */
 	uint64_t changes; /* grows with every change of regions, limits or overlays; never 0 */
 	bool device_view[VSM_VTL_COUNT]; /* the VMM asked for the VTL's device mappings */
+	/* By VTL: a change has failed, and the host may not have opened all again. */
+	bool left_closed[VSM_VTL_COUNT];
 };
 
 struct memory_options {
@@ -299,6 +302,12 @@ int memory_shut_page(struct memory *m, unsigned vtl, uint64_t page);
  * no slot list and cannot be shown; -ENOTRECOVERABLE: a page may have stayed open.
  */
 int memory_close_openings(struct memory *m, unsigned vtl);
+
+/*
+ * With left_closed, before a vCPU of `vtl` enters the guest: opens what nobody limits. left_closed
+ * stays set as long as the host refuses that, or somebody limits the VTL.
+ */
+void memory_reopen(struct memory *m, unsigned vtl);
 
 /* --- views --- */
 

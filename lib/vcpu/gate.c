@@ -191,6 +191,8 @@ int gate_wait(struct vsm_vcpu *vp, struct space *space)
 		pthread_cond_wait(&p->vcpu_moved, &p->lock);
 		return 1;
 	}
+	if (p->memory.left_closed[vp->active_vtl])
+		memory_reopen(&p->memory, vp->active_vtl);
 	if (!space_shows(space, &p->memory, vp->active_vtl))
 		r = change_view(vp, space);
 	else if (must_yield(vp, space))

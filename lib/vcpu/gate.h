@@ -37,7 +37,8 @@ static inline int gate_enter(struct vsm_vcpu *vp, struct space *space)
 {
 	struct vsm_partition *p = vp->partition;
 
-	if (p->max_vps > 1 || vp->holds || !space_shows(space, &p->memory, vp->active_vtl))
+	if (p->max_vps > 1 || vp->holds || p->memory.left_closed[vp->active_vtl] ||
+	    !space_shows(space, &p->memory, vp->active_vtl))
 		return gate_wait(vp, space);
 	space->inside++;
 	vp->inside = true;
