@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SMP_VPS	 3
+#define SMP_VPS	 4 /* at most */
 #define PORT_VMM 0x3f8
 
 #define VMM_OUT                                                                                \
@@ -107,7 +107,7 @@ static inline void smp_start_with(struct smp *s, unsigned vps, uint64_t vcpu_fla
 	o.size = sizeof(o);
 	o.kvm_fd = s->x.dev_fd;
 	o.vm_fd = s->x.vm_fd;
-	o.max_vps = SMP_VPS;
+	o.max_vps = vps > 3 ? vps : 3;
 	if (!o.kick_signal)
 		o.kick_signal = SIGUSR1;
 	assert_int_equal(partition_create_on(s->x.host, &o, &s->p), 0);

@@ -474,9 +474,9 @@ struct world {
 
 static const struct world worlds[] = {
 	{"two VTLs", 1, 0, 0x1f},
-	{"two VTLs, emulated", 1, SMP_EMULATES, 0x14},
+	{"two VTLs, emulated", 1, SMP_EMULATES, 0x04},
 	{"three VTLs", 2, 0, 0x05},
-	{"three VTLs, emulated", 2, SMP_EMULATES, 0x14},
+	{"three VTLs, emulated", 2, SMP_EMULATES, 0x05},
 };
 
 struct variant {
