@@ -198,14 +198,12 @@ static inline int vtl_cpu_run(struct vtl_cpu *cpu)
 			return r;
 	}
 	run->kvm_dirty_regs = cpu->dirty;
-	cpu->dirty = 0;
 	/* Before 6.12 a failing KVM_RUN leaves the reason of an earlier exit. */
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	vtl_cpu_clear_bitmap(run);
 	r = cpu->host->ops->run(cpu->host, cpu->fd);
-	/* A KVM_RUN that failed before it took them left them (kernel: sync_regs() clears each). */
-	if (r)
-		cpu->dirty = (uint8_t)run->kvm_dirty_regs;
+	/* None, but if it failed before it took them (kernel: sync_regs() clears each). */
+	cpu->dirty = (uint8_t)run->kvm_dirty_regs;
 	run->kvm_dirty_regs = 0;
 	cpu->valid = cpu->sync_groups;
 	return r;
