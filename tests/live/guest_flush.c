@@ -17,7 +17,6 @@
 
 static uint64_t tables[3][PAGE_SIZE / 8] PAGE_ALIGNED;
 static uint64_t pages[2][PAGE_SIZE / 8] PAGE_ALIGNED;
-extern uint64_t guest_page_tables[];
 
 struct flush_input {
 	uint64_t address_space, flags;

@@ -39,9 +39,7 @@ static void *high(const volatile void *low)
 void vtl_on_start(void)
 {
 	CHECK_EQUAL(read_cr4() & GUEST_CR4, GUEST_CR4);
-	CHECK_EQUAL(hv_set_register(HV_OWN_VTL, HV_REGISTER_PARTITION_CFG,
-				    HV_CONFIG_PROTECTION | HV_CONFIG_DEFAULT_MASK(HV_RWX)),
-		    HV_SUCCESS);
+	hv_protections_on();
 }
 
 void vtl_on_call(struct vtl_frame *frame)
@@ -83,11 +81,6 @@ static void store(void *at)
 	*(volatile uint8_t *)at = VALUE;
 }
 
-static uint8_t load(const void *at)
-{
-	return *(const volatile uint8_t *)at;
-}
-
 /* A store, made by code above 48 bits to memory there. */
 static void check_store(enum answer how, uint8_t result)
 {
@@ -105,26 +98,23 @@ static void check_store(enum answer how, uint8_t result)
 	CHECK_EQUAL(seen.gpa, (uint64_t)closed);
 	CHECK_EQUAL(seen.gva, (uint64_t)high(closed));
 	CHECK_EQUAL(seen.rip & ~UINT64_C(0xff), (uint64_t)store_high & ~UINT64_C(0xff));
-	CHECK_EQUAL(load((const void *)closed), result);
+	CHECK_EQUAL(closed[0], result);
 	protect(closed, HV_RWX);
 }
 
 /*
- * The first thing that VTL0 cannot do any more is to go on. A KVM that walks the tables itself makes
- * a page fault of that, which VTL0 cannot take either.
+ * The first thing that VTL0 cannot do any more is to come back from the call. A KVM that walks the
+ * tables itself makes a page fault of that, which VTL0 cannot take either.
  */
 static void check_topmost_table(void)
 {
 	unsigned before = intercepts;
 
 	answer = ALLOW;
-	page = guest_page_tables;
-	mask = HV_NO_ACCESS;
-	vtl_call(&(struct vtl_frame){0});
+	protect(guest_page_tables, HV_NO_ACCESS);
 	CHECK_EQUAL(intercepts, before + 1);
 	CHECK_EQUAL(seen.access, HV_ACCESS_READ);
 	CHECK_EQUAL(seen.gpa & ~UINT64_C(0xfff), (uint64_t)guest_page_tables);
-	page = NULL;
 }
 
 /* And a linear address that has no meaning is the processor's to refuse. */

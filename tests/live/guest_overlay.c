@@ -20,7 +20,6 @@
 static uint8_t covered[PAGE_SIZE] PAGE_ALIGNED, data[PAGE_SIZE] PAGE_ALIGNED;
 static uint8_t gdt_page[PAGE_SIZE] PAGE_ALIGNED, copied[PAGE_SIZE] PAGE_ALIGNED;
 static uint64_t table[512] PAGE_ALIGNED, directory[512] PAGE_ALIGNED;
-extern uint64_t guest_page_tables[];
 
 /* Each function's first instruction makes the access. */
 void overlay_load(void *), overlay_es(void *);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VTL0 in PAE mode moves to CR3 what VTL1 has closed to it, or what it may read and the host has closed for its
- * execute permission. Where the processor reads the four entries with each walk (AMD's with nested paging), VTL1 is told
- * at the next instruction, and decides. Where KVM reads them when CR3 is loaded (the word `loads`: no nested paging),
- * the load of a closed page is #GP: KVM asks nobody. Either way no entry of a closed page is used, and once VTL1 has
- * opened it CR3 is loaded with those that are there.
+ * A VTL0 in PAE mode moves to CR3 what VTL1 has closed to it, or what it may read and the host has
+ * closed for its execute permission. Where the processor reads the four entries with each walk
+ * (AMD's with nested paging), VTL1 is told at the next instruction, and decides. Where KVM reads
+ * them when CR3 is loaded (the word `loads`: no nested paging), the load of a closed page is #GP:
+ * KVM asks nobody. Either way no entry of a closed page is used, and once VTL1 has opened it CR3 is
+ * loaded with those that are there.
  */
 #include "guest.h"
 #include "pae_move.h"
 #include "vtl.h"
 
-#define HV_REGISTER_CR3 0x00040002
-#define PRESENT		1
-#define TABLE		3    /* present, writable */
-#define LARGE		0x83 /* present, writable, 2 MiB */
-#define LARGE_BYTES	0x200000u
+#define PRESENT	    1
+#define TABLE	    3	 /* present, writable */
+#define LARGE	    0x83 /* present, writable, 2 MiB */
+#define LARGE_BYTES 0x200000u
 
 enum answer {
 	OPENS,
@@ -27,7 +27,10 @@ struct row {
 	enum answer answer;
 };
 
-/* A page that may only be read: QEMU 7.2 marks the entries it walks as accessed, which no processor does. */
+/*
+ * A page that may only be read: QEMU 7.2 marks the entries it walks as accessed, which no processor
+ * does.
+ */
 static const struct row rows[] = {
 	{HV_RWX, OPENS},	   {HV_R | HV_W, OPENS},  {HV_NO_ACCESS, OPENS},
 	{HV_NO_ACCESS, PUTS_BACK}, {HV_NO_ACCESS, OPENS}, {HV_RWX, OPENS},
@@ -126,7 +129,10 @@ static void begin(const struct row *r)
 				     .retries = r->answer == OPENS};
 }
 
-/* From 32-bit code. It does not go back to 64-bit code: for QEMU's marks KVM could not emulate that MOV to CR0. */
+/*
+ * From 32-bit code. It does not go back to 64-bit code: for QEMU's marks KVM could not emulate that
+ * MOV to CR0.
+ */
 void vtl_on_call(struct vtl_frame *f)
 {
 	if (f->rbx == PAE_OPEN) {

@@ -27,7 +27,6 @@ static const uint32_t msrs[] = {
 #define MSRS (sizeof(msrs) / sizeof(msrs[0]))
 
 static uint64_t other_page_table[PAGE_SIZE / 8] PAGE_ALIGNED;
-extern uint64_t guest_page_tables[];
 
 static uint64_t read_flags(void)
 {
